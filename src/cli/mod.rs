@@ -1,0 +1,2 @@
+//! Decides nothing; names the commands.
+//! Must never hold logic that a library user would miss.

@@ -1,0 +1,4 @@
+//! Decides nothing: parse, tracing, cancellation, exit code.
+//! Must never hold logic.
+
+fn main() {}

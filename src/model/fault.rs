@@ -1,0 +1,241 @@
+//! Decides what kind of failure a target's answer is, and what the policy says to it: again or not, and how soon.
+//! Must never hold credentials, a query string, or more of a hostile body than a line.
+
+use std::time::Duration;
+
+/// What kind of failure it is; the policy depends on nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// 401, or a token service that refuses the credentials.
+    Auth,
+    /// 403: known, but not permitted.
+    Permission,
+    /// 404 of something that should be there.
+    NotFound,
+    /// 405, 409, 412, 416 and the like: the registry will not do this.
+    Refused,
+    /// 429.
+    RateLimit,
+    /// 5xx, 499, 408.
+    Server,
+    /// Connection refused or reset, unexpected end, time-out, DNS, TLS.
+    Transport,
+    /// 404 BLOB_UPLOAD_UNKNOWN and 404 on a PATCH or PUT of an upload: begin the upload again.
+    UploadLost,
+    /// An answer that is not what it must be: HTML, another digest, an index that is none.
+    Content,
+    /// This machine's own disk: full, or not ours.
+    Storage,
+    /// The user asked to stop.
+    Cancelled,
+}
+
+impl Class {
+    /// Whether trying the same again can help.
+    ///
+    /// [`Class::Permission`] counts as temporary because registries are known to answer 403 and mean "later"
+    /// (REGISTRIES facts); the number of tries bounds it.
+    pub fn temporary(self) -> bool {
+        matches!(
+            self,
+            Class::RateLimit
+                | Class::Server
+                | Class::Transport
+                | Class::UploadLost
+                | Class::Content
+                | Class::Permission
+        )
+    }
+
+    /// The class of an HTTP status, where nothing more is known.
+    pub fn of_status(status: u16) -> Class {
+        match status {
+            401 => Class::Auth,
+            403 => Class::Permission,
+            404 => Class::NotFound,
+            408 | 499 => Class::Server,
+            429 => Class::RateLimit,
+            500..=599 => Class::Server,
+            _ => Class::Refused,
+        }
+    }
+}
+
+/// One request that failed.
+#[derive(Debug, Clone)]
+pub struct Fault {
+    /// What kind.
+    pub class: Class,
+    /// The host, or the directory.
+    pub host: String,
+    /// Method and redacted URL: `PUT https://ghcr.io/v2/owner/app/manifests/1.2.3`.
+    pub request: String,
+    /// The HTTP status, if there was an answer.
+    pub status: Option<u16>,
+    /// The registry's own error code: `BLOB_UNKNOWN`, `DENIED`, …
+    pub code: Option<String>,
+    /// One line about it, ours or the registry's, printable.
+    pub detail: String,
+    /// How long the registry asked us to wait.
+    pub retry_after: Option<Duration>,
+}
+
+impl Fault {
+    /// A fault without an HTTP answer.
+    pub fn new(
+        class: Class,
+        host: impl Into<String>,
+        request: impl Into<String>,
+        detail: impl Into<String>,
+    ) -> Self {
+        Fault {
+            class,
+            host: host.into(),
+            request: request.into(),
+            status: None,
+            code: None,
+            detail: one_line(&detail.into()),
+            retry_after: None,
+        }
+    }
+
+    /// Whether trying again can help.
+    pub fn temporary(&self) -> bool {
+        self.class.temporary()
+    }
+
+    /// What happened, one line.
+    pub fn what(&self) -> String {
+        let mut out = match self.class {
+            Class::Auth => "the registry does not accept the credentials".to_owned(),
+            Class::Permission => "the registry does not permit this".to_owned(),
+            Class::NotFound => "not found".to_owned(),
+            Class::Refused => "the registry refused".to_owned(),
+            Class::RateLimit => "the registry asks for fewer requests".to_owned(),
+            Class::Server => "the registry failed".to_owned(),
+            Class::Transport => "the connection failed".to_owned(),
+            Class::UploadLost => "the registry lost the upload".to_owned(),
+            Class::Content => "the registry answered with something else than it should".to_owned(),
+            Class::Storage => "the disk failed".to_owned(),
+            Class::Cancelled => "interrupted".to_owned(),
+        };
+        let mut extra: Vec<String> = Vec::new();
+        extra.extend(self.status.map(|status| status.to_string()));
+        extra.extend(self.code.clone());
+        if !self.detail.is_empty() {
+            extra.push(self.detail.clone());
+        }
+        if !extra.is_empty() {
+            out.push_str(": ");
+            out.push_str(&extra.join(" "));
+        }
+        out
+    }
+
+    /// Where it happened.
+    pub fn place(&self) -> String {
+        if self.request.is_empty() {
+            self.host.clone()
+        } else {
+            self.request.clone()
+        }
+    }
+
+    /// What to do next.
+    pub fn remedy(&self) -> String {
+        let host = &self.host;
+        match self.class {
+            Class::Auth => format!("log in: podman login {host} (or pass --authfile)"),
+            Class::Permission => format!(
+                "check that this account may push there, or log in as another: podman login {host}"
+            ),
+            Class::NotFound => "check the repository's name and that it exists".to_owned(),
+            Class::Refused => format!("check what {host} allows for this repository"),
+            Class::RateLimit => {
+                "wait some minutes and run it again: what is uploaded stays uploaded".to_owned()
+            }
+            Class::Server | Class::UploadLost => format!(
+                "run it again later: what is uploaded stays uploaded, and no tag was left half moved; see whether {host} reports an incident"
+            ),
+            Class::Transport => {
+                format!("check that {host} can be reached from here, then run it again")
+            }
+            Class::Content => {
+                format!("check that {host} is a registry and that no proxy answers in its place")
+            }
+            Class::Storage => "free some space there and run it again".to_owned(),
+            Class::Cancelled => "run the same command again to finish".to_owned(),
+        }
+    }
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.what(), self.place())
+    }
+}
+
+impl std::error::Error for Fault {}
+
+/// The first line of a hostile text, printable, at most 300 characters.
+pub fn one_line(text: &str) -> String {
+    text.lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+        .unwrap_or_default()
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(300)
+        .collect()
+}
+
+/// How often and how soon to try again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// Tries in all, the first included; at least 1.
+    pub tries: u32,
+    /// The delay before the second try.
+    pub first_delay: Duration,
+    /// No delay is longer, unless the registry asks for more.
+    pub cap: Duration,
+}
+
+impl Default for Policy {
+    /// FR-018: 3 tries, 1 s doubling, at most 30 s.
+    fn default() -> Self {
+        Policy {
+            tries: 3,
+            first_delay: Duration::from_secs(1),
+            cap: Duration::from_secs(30),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_have_classes() {
+        for (status, class) in [
+            (401, Class::Auth),
+            (403, Class::Permission),
+            (404, Class::NotFound),
+            (405, Class::Refused),
+            (408, Class::Server),
+            (416, Class::Refused),
+            (429, Class::RateLimit),
+            (499, Class::Server),
+            (500, Class::Server),
+            (522, Class::Server),
+        ] {
+            assert_eq!(Class::of_status(status), class, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_hostile_body_becomes_one_printable_line() {
+        assert_eq!(one_line("\n  \u{1b}[31mred\r\nmore"), "[31mred".to_owned());
+        assert_eq!(one_line(&"x".repeat(10_000)).len(), 300);
+    }
+}

@@ -1,0 +1,2 @@
+//! Decides nothing; names the stages.
+//! Must never hold a stage's own logic.

@@ -1,0 +1,69 @@
+//! Decides what every place that holds images must be able to do, be it a registry or a directory.
+//! Must never know which kind of place it is; retries happen inside an implementation, not above it.
+
+use crate::events::Sent;
+use crate::model::{
+    digest::Digest,
+    fault::Fault,
+    manifest::RawManifest,
+    reference::{Reference, Repository, RepositoryName, Tag},
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use std::path::PathBuf;
+
+/// A blob that lies complete and checked on this machine's disk.
+#[derive(Debug, Clone)]
+pub struct LocalBlob {
+    /// Its digest, already verified.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The file; it stays until the last clone of its owner is gone.
+    pub path: PathBuf,
+}
+
+/// Bytes as they come; an error ends the stream.
+pub type ByteStream = BoxStream<'static, Result<Bytes, Fault>>;
+
+/// One repository on one registry, or in one directory store.
+///
+/// Every method has finished its own retries when it returns an error.
+#[async_trait]
+pub trait Target: Send + Sync + 'static {
+    /// Which repository this is.
+    fn repository(&self) -> &Repository;
+
+    /// The size of a blob, if it is there (HEAD).
+    async fn blob_size(&self, digest: Digest) -> Result<Option<u64>, Fault>;
+
+    /// A blob's size and bytes, if it is there. Whoever reads must check the digest.
+    async fn read_blob(&self, digest: Digest) -> Result<Option<(u64, ByteStream)>, Fault>;
+
+    /// The first `count` bytes of a blob, if it is there; fewer where it is shorter.
+    async fn peek_blob(&self, digest: Digest, count: usize) -> Result<Option<Bytes>, Fault>;
+
+    /// Makes sure that the blob is there: finds it, takes it over from one of `mount_from`, or uploads it.
+    async fn put_blob(
+        &self,
+        blob: &LocalBlob,
+        mount_from: &[RepositoryName],
+    ) -> Result<Sent, Fault>;
+
+    /// What a reference names now, if anything (HEAD; cheap).
+    async fn resolve(&self, reference: &Reference) -> Result<Option<Digest>, Fault>;
+
+    /// The manifest that a reference names, its digest checked; at most 4 MiB.
+    async fn read_manifest(&self, reference: &Reference) -> Result<Option<RawManifest>, Fault>;
+
+    /// Stores a manifest under its digest, or lets a tag name it; checks the digest that is answered.
+    async fn put_manifest(
+        &self,
+        reference: &Reference,
+        manifest: &RawManifest,
+    ) -> Result<(), Fault>;
+
+    /// All tags, sorted; empty where the repository does not exist yet.
+    async fn tags(&self) -> Result<Vec<Tag>, Fault>;
+}

@@ -1,0 +1,2 @@
+//! Decides how events, results and errors look.
+//! Must never decide anything about a release.
