@@ -1,0 +1,2 @@
+//! Decides that the relay keeps the OCI distribution specification.
+//! Must never pass where the real part is missing.
