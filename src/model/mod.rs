@@ -9,7 +9,17 @@ pub mod fault;
 pub mod ignore;
 /// Manifests, indexes and configs, read as hostile input.
 pub mod manifest;
+/// Which known word was probably meant.
+pub mod nearest;
+/// What a release of a ref would do, as data.
+pub mod plan;
 /// `os/arch[/variant]`.
 pub mod platform;
 /// Hosts, repositories, tags and references.
 pub mod reference;
+/// What rpub.toml says, checked.
+pub mod spec;
+/// Tag patterns and rules.
+pub mod tags;
+/// Versions, git refs, commits.
+pub mod version;

@@ -1,0 +1,401 @@
+//! Decides what rpub.toml may say, and how a mistake in it is told.
+//! Must never read any other file than the one it is given, nor stop at the first mistake.
+
+mod reader;
+
+use crate::{
+    error::{Error, Result},
+    model::{
+        fault::Policy,
+        platform::Platform,
+        reference::RepositoryName,
+        spec::{BadDestination, Destination, ImageSpec, RegistrySpec, Spec},
+        tags::{LatestRule, TagRules, Template, Variable},
+    },
+};
+use reader::{Mistakes, Table, Value};
+use std::{path::Path, time::Duration};
+
+/// The file's usual name.
+pub const FILE: &str = "rpub.toml";
+/// Where images go when the file names no registry.
+pub const DEFAULT_STORE: &str = "./rpub-out";
+
+/// Reads the file at `path`; `env` looks environment variables up for `${NAME}` in namespaces.
+///
+/// Whether the Containerfiles and folders that it names are there is checked too, relative to the file's folder.
+pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Spec> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        if error.kind() == std::io::ErrorKind::NotFound {
+            Error::usage(
+                format!("there is no {FILE}"),
+                path.display().to_string(),
+                "change to the folder that has one, name it with --config, or write one (README shows how)",
+            )
+        } else {
+            Error::io("read it", path, &error)
+        }
+    })?;
+    let root = path.parent().unwrap_or(Path::new("."));
+    let exists = |relative: &str, folder: bool| {
+        let path = root.join(relative);
+        if folder {
+            path.is_dir()
+        } else {
+            path.is_file()
+        }
+    };
+    parse(&text, &path.display().to_string(), env, &exists)
+}
+
+/// Reads the text of an rpub.toml; `exists(path, is_folder)` tells whether what it names is there.
+pub fn parse(
+    text: &str,
+    name: &str,
+    env: &dyn Fn(&str) -> Option<String>,
+    exists: &dyn Fn(&str, bool) -> bool,
+) -> Result<Spec> {
+    let mistakes = Mistakes::new(name, text);
+    let spec = read(text, &mistakes, env, exists);
+    mistakes.into_result(spec)
+}
+
+fn read(
+    text: &str,
+    mistakes: &Mistakes<'_>,
+    env: &dyn Fn(&str) -> Option<String>,
+    exists: &dyn Fn(&str, bool) -> bool,
+) -> Option<Spec> {
+    let document = match toml::de::DeTable::parse(text) {
+        Ok(document) => document,
+        Err(error) => {
+            let at = error.span().unwrap_or(0..0);
+            let what = crate::model::fault::one_line(error.message());
+            mistakes.add(at, what, "mend the TOML there");
+            return None;
+        }
+    };
+    let mut file = Table::new(mistakes, "", &document);
+    let source = file.string("source").map(|v| v.text);
+    let licenses = file.string("licenses").map(|v| v.text);
+    let tags = tag_rules(file.table("tags"));
+    let retry = policy(file.table("retry"));
+    let mut destinations = Vec::new();
+    for registry in file.tables("registry") {
+        destinations.extend(destination(registry, mistakes, env).map(Destination::Registry));
+    }
+    let mut images: Vec<ImageSpec> = Vec::new();
+    for table in file.tables("image") {
+        let at = table.span();
+        let Some((image, name_at)) = image(table, mistakes, exists) else {
+            continue;
+        };
+        if images.iter().any(|known| known.name == image.name) {
+            mistakes.add(
+                name_at.unwrap_or(at),
+                format!("two images are called {:?}", image.name.as_str()),
+                "give one of them another name",
+            );
+        }
+        images.push(image);
+    }
+    let nothing_to_do = file.missing("image");
+    file.finish();
+    if nothing_to_do {
+        mistakes.add(
+            0..0,
+            "there is no [[image]]".to_owned(),
+            "add one, with name, containerfile and platforms",
+        );
+    }
+    if destinations.is_empty() {
+        destinations.push(Destination::Directory(DEFAULT_STORE.to_owned()));
+    }
+    Some(Spec {
+        source,
+        licenses,
+        tags,
+        destinations,
+        images,
+        retry,
+    })
+}
+
+fn policy(table: Option<Table<'_, '_>>) -> Policy {
+    let mut policy = Policy::default();
+    let Some(mut table) = table else {
+        return policy;
+    };
+    if let Some(tries) = table.number("tries", 1..=20) {
+        policy.tries = tries;
+    }
+    if let Some(seconds) = table.number("first_delay", 0..=600) {
+        policy.first_delay = Duration::from_secs(seconds.into());
+    }
+    if let Some(seconds) = table.number("cap", 1..=3600) {
+        policy.cap = Duration::from_secs(seconds.into());
+    }
+    table.finish();
+    policy
+}
+
+fn tag_rules(table: Option<Table<'_, '_>>) -> TagRules {
+    let mut rules = TagRules {
+        release: templates(&["{{version}}", "{{major}}.{{minor}}"]),
+        latest: vec![LatestRule::Release, LatestRule::Branch("main".to_owned())],
+        manual: templates(&["manual-{{sha}}"]),
+    };
+    let Some(mut table) = table else {
+        return rules;
+    };
+    if let Some(patterns) = table.parsed_list::<Template>("release") {
+        rules.release = patterns;
+    }
+    if let Some(patterns) = table.parsed_list::<LatestRule>("latest") {
+        rules.latest = patterns;
+    }
+    if let Some(patterns) = table.parsed_list::<Template>("manual") {
+        rules.manual = patterns;
+    }
+    for pattern in rules.release.iter().filter(|p| p.names(Variable::Branch)) {
+        table.mistake(
+            "release",
+            &format!(
+                "{:?} names a branch, and a version has none",
+                pattern.to_string()
+            ),
+            "use {{version}}, {{major}}, {{minor}}, {{patch}} or {{sha}}",
+        );
+    }
+    for pattern in rules.manual.iter().filter(|p| p.names_a_version()) {
+        table.mistake(
+            "manual",
+            &format!(
+                "{:?} names a version, and these refs have none",
+                pattern.to_string()
+            ),
+            "use {{sha}} or {{branch}}",
+        );
+    }
+    table.finish();
+    rules
+}
+
+fn templates(patterns: &[&str]) -> Vec<Template> {
+    // Literals of this file, parsed by a test (`the_defaults_are_valid`).
+    patterns.iter().filter_map(|p| p.parse().ok()).collect()
+}
+
+fn destination(
+    mut table: Table<'_, '_>,
+    mistakes: &Mistakes<'_>,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Option<RegistrySpec> {
+    let at = table.span();
+    let host = table.required_parsed("host");
+    let namespace = table.string("namespace");
+    let insecure = table.boolean("insecure");
+    let ca_file = table.string("ca_file").map(|v| v.text);
+    table.finish();
+    let namespace = match namespace {
+        Some(value) => Some(expand(&value, mistakes, env)?),
+        None => None,
+    };
+    let spec = RegistrySpec {
+        host: host?,
+        namespace,
+        insecure: insecure.unwrap_or(false),
+        ca_file,
+    };
+    match spec.check() {
+        Ok(spec) => Some(spec),
+        Err(error) => {
+            let hint = match error {
+                BadDestination::Insecure(_) => "remove insecure = true",
+                _ => "add namespace = \"OWNER\"",
+            };
+            mistakes.add(at, error.to_string(), hint);
+            None
+        }
+    }
+}
+
+/// A namespace with its `${NAME}` filled in. A variable's value is lower-cased (GitHub owners have capitals, GHCR
+/// refuses them); what stands in the file itself is not, so that nobody is surprised.
+fn expand(
+    value: &Value,
+    mistakes: &Mistakes<'_>,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Option<RepositoryName> {
+    let mut out = String::new();
+    let mut rest = value.text.as_str();
+    while let Some((before, after)) = rest.split_once("${") {
+        let Some((name, after)) = after.split_once('}') else {
+            mistakes.add(
+                value.span.clone(),
+                "a } is missing".to_owned(),
+                "write ${NAME}",
+            );
+            return None;
+        };
+        let Some(found) = env(name).filter(|found| !found.is_empty()) else {
+            mistakes.add(
+                value.span.clone(),
+                format!("the environment has no {name}"),
+                &format!("set {name}, or write the namespace itself"),
+            );
+            return None;
+        };
+        out.push_str(before);
+        out.push_str(&found.to_lowercase());
+        rest = after;
+    }
+    out.push_str(rest);
+    match out.parse() {
+        Ok(name) => Some(name),
+        Err(error) => {
+            let lower = out.to_lowercase();
+            let hint = if lower.parse::<RepositoryName>().is_ok() {
+                format!("did you mean {lower:?}?")
+            } else {
+                "use the name of the account or organisation, in lower case".to_owned()
+            };
+            mistakes.add(value.span.clone(), format!("namespace: {error}"), &hint);
+            None
+        }
+    }
+}
+
+/// One `[[image]]`, and where its name stands.
+fn image(
+    mut table: Table<'_, '_>,
+    mistakes: &Mistakes<'_>,
+    exists: &dyn Fn(&str, bool) -> bool,
+) -> Option<(ImageSpec, Option<std::ops::Range<usize>>)> {
+    let name_at = table.value_span("name");
+    let name = table.required_parsed::<RepositoryName>("name");
+    let context = table.string("context");
+    let target = table.string("target").map(|v| v.text);
+    let description = table.string("description").map(|v| v.text);
+    let args = table.strings_by_key("args");
+    let labels = table.strings_by_key("labels");
+    if let Some(context) = context.as_ref().filter(|c| !exists(&c.text, true)) {
+        mistakes.add(
+            context.span.clone(),
+            format!("context: there is no folder {:?}", context.text),
+            "name a folder, relative to rpub.toml",
+        );
+    }
+    let asked = table.parsed_list_spanned::<Platform>("platforms");
+    let files = containerfiles(&mut table);
+    let platforms = match (asked, files) {
+        (Some(asked), Containerfiles::One(file)) => asked
+            .into_iter()
+            .map(|(platform, at)| (platform, file.clone(), at))
+            .collect(),
+        (None, Containerfiles::One(_)) => {
+            if table.missing("platforms") {
+                table.is_missing(
+                    "platforms",
+                    "add platforms = [\"linux/amd64\", \"linux/arm64\"]",
+                );
+            }
+            Vec::new()
+        }
+        (None, Containerfiles::PerPlatform(files)) => files
+            .into_iter()
+            .map(|(platform, file)| (platform, file.clone(), file.span))
+            .collect(),
+        (Some(asked), Containerfiles::PerPlatform(mut files)) => {
+            let mut out = Vec::new();
+            for (platform, at) in asked {
+                match files.iter().position(|(known, _)| *known == platform) {
+                    Some(index) => out.push((platform, files.remove(index).1, at)),
+                    None => mistakes.add(
+                        at,
+                        format!("containerfile has none for {platform}"),
+                        &format!("add \"{platform}\" = \"Containerfile\" to it"),
+                    ),
+                }
+            }
+            for (platform, file) in files {
+                mistakes.add(
+                    file.span,
+                    format!("{platform} is not among platforms"),
+                    "add it there, or remove it here",
+                );
+            }
+            out
+        }
+    };
+    let context = context.map_or_else(|| ".".to_owned(), |c| c.text);
+    let mut checked: Vec<(Platform, String)> = Vec::new();
+    let mut reported: Vec<String> = Vec::new();
+    for (platform, file, at) in platforms {
+        if checked.iter().any(|(known, _)| *known == platform) {
+            mistakes.add(
+                at,
+                format!("{platform} is named twice"),
+                "remove one of them",
+            );
+        }
+        if !exists(&file.text, false) && !reported.contains(&file.text) {
+            mistakes.add(
+                file.span.clone(),
+                format!("containerfile: there is no file {:?}", file.text),
+                "name the Containerfile, relative to rpub.toml",
+            );
+            reported.push(file.text.clone());
+        }
+        checked.push((platform, file.text));
+    }
+    table.finish();
+    let spec = ImageSpec {
+        name: name?,
+        context,
+        platforms: checked,
+        target,
+        args,
+        labels,
+        description,
+    };
+    Some((spec, name_at))
+}
+
+enum Containerfiles {
+    One(Value),
+    PerPlatform(Vec<(Platform, Value)>),
+}
+
+/// `containerfile = "File"` or `{ "linux/amd64" = "File", … }`; `Containerfile` where it is not given.
+fn containerfiles(table: &mut Table<'_, '_>) -> Containerfiles {
+    match table.string_or_table("containerfile") {
+        Some(reader::Either::Text(value)) => Containerfiles::One(value),
+        Some(reader::Either::Table(inner)) => {
+            let mut out = Vec::new();
+            for (platform, value) in inner.entries() {
+                match platform.text.parse::<Platform>() {
+                    Ok(platform) => out.push((platform, value)),
+                    Err(error) => inner.mistakes.add(
+                        platform.span,
+                        error.to_string(),
+                        "write os/arch, for example linux/amd64",
+                    ),
+                }
+            }
+            Containerfiles::PerPlatform(out)
+        }
+        None => Containerfiles::One(Value {
+            text: "Containerfile".to_owned(),
+            span: table.span(),
+        }),
+    }
+}
+
+/// The environment that `${NAME}` reads in a real run.
+pub fn process_env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,329 @@
+//! Decides what a release of a ref would do: images, platforms, tags, repositories, labels; all from its arguments.
+//! Must never touch the network, the disk or the clock.
+
+use super::{
+    digest::Digest,
+    platform::Platform,
+    reference::{BadName, Reference, Repository, RepositoryName, Tag},
+    spec::{Destination, ImageSpec, Spec},
+    tags::NoTag,
+    version::{GitRef, Revision},
+};
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// What the world says, gathered before anything is decided.
+#[derive(Debug, Clone)]
+pub struct Inputs {
+    /// What to release.
+    pub git_ref: GitRef,
+    /// The commit, where there is one.
+    pub revision: Option<Revision>,
+    /// When the source was made (commit time or `SOURCE_DATE_EPOCH`).
+    pub created: jiff::Timestamp,
+    /// The web address of the git remote, where there is one.
+    pub source: Option<String>,
+}
+
+/// What a release would do.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// What is released.
+    pub git_ref: GitRef,
+    /// The commit it is made from.
+    pub revision: Option<Revision>,
+    /// One per `[[image]]`, in the file's order.
+    pub images: Vec<ImagePlan>,
+}
+
+/// What it would do for one image.
+#[derive(Debug, Clone)]
+pub struct ImagePlan {
+    /// What rpub.toml says of it.
+    pub spec: ImageSpec,
+    /// The tags it gets, `latest` last.
+    pub tags: Vec<Tag>,
+    /// Where it goes: each destination with the image's repository there.
+    pub repositories: Vec<(Destination, Repository)>,
+    /// Its OCI labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl ImagePlan {
+    /// The image's name.
+    pub fn name(&self) -> &RepositoryName {
+        &self.spec.name
+    }
+}
+
+/// Why there is no plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoPlan {
+    /// A tag pattern cannot be filled in.
+    #[error(transparent)]
+    Tag(#[from] NoTag),
+    /// The rules give no tag.
+    #[error("the rules give no tag for {0}")]
+    NoTags(String),
+    /// A repository's name is too long.
+    #[error(transparent)]
+    Name(#[from] BadName),
+    /// No image is called so.
+    #[error("there is no image {name:?} in rpub.toml")]
+    NoImage {
+        /// What was asked for.
+        name: String,
+        /// The nearest there is.
+        nearest: Option<String>,
+    },
+    /// Two destinations are one.
+    #[error("{0} is named twice")]
+    Twice(String),
+}
+
+/// OCI's annotation keys, which are label keys too (OCI image-spec, annotations.md).
+mod label {
+    pub(super) const TITLE: &str = "org.opencontainers.image.title";
+    pub(super) const SOURCE: &str = "org.opencontainers.image.source";
+    pub(super) const REVISION: &str = "org.opencontainers.image.revision";
+    pub(super) const VERSION: &str = "org.opencontainers.image.version";
+    pub(super) const CREATED: &str = "org.opencontainers.image.created";
+    pub(super) const DESCRIPTION: &str = "org.opencontainers.image.description";
+    pub(super) const LICENSES: &str = "org.opencontainers.image.licenses";
+}
+
+/// The plan for `inputs`; `only` names the images wanted, all of them when empty.
+pub fn plan(spec: &Spec, inputs: &Inputs, only: &[String]) -> Result<Plan, NoPlan> {
+    for name in only {
+        if !spec.images.iter().any(|image| image.name.as_str() == name) {
+            let known = spec.images.iter().map(|image| image.name.as_str());
+            return Err(NoPlan::NoImage {
+                name: name.clone(),
+                nearest: super::nearest::nearest(name, known).map(str::to_owned),
+            });
+        }
+    }
+    let tags = spec.tags.tags(&inputs.git_ref, inputs.revision.as_ref())?;
+    if tags.is_empty() {
+        return Err(NoPlan::NoTags(inputs.git_ref.to_string()));
+    }
+    let wanted =
+        |image: &&ImageSpec| only.is_empty() || only.iter().any(|name| image.name.as_str() == name);
+    let images = spec.images.iter().filter(wanted).map(|image| {
+        let mut repositories: Vec<(Destination, Repository)> = Vec::new();
+        for destination in &spec.destinations {
+            let repository = destination.repository(&image.name)?;
+            if repositories.iter().any(|(_, known)| *known == repository) {
+                return Err(NoPlan::Twice(repository.to_string()));
+            }
+            repositories.push((destination.clone(), repository));
+        }
+        Ok(ImagePlan {
+            spec: image.clone(),
+            tags: tags.clone(),
+            repositories,
+            labels: labels(spec, image, inputs),
+        })
+    });
+    Ok(Plan {
+        git_ref: inputs.git_ref.clone(),
+        revision: inputs.revision.clone(),
+        images: images.collect::<Result<_, NoPlan>>()?,
+    })
+}
+
+fn labels(spec: &Spec, image: &ImageSpec, inputs: &Inputs) -> BTreeMap<String, String> {
+    let version = match inputs.git_ref.version() {
+        Some(version) => version.to_string(),
+        None => inputs.git_ref.short().to_owned(),
+    };
+    let made = [
+        (label::TITLE, Some(image.name.to_string())),
+        (
+            label::SOURCE,
+            spec.source.clone().or_else(|| inputs.source.clone()),
+        ),
+        (
+            label::REVISION,
+            inputs.revision.as_ref().map(ToString::to_string),
+        ),
+        (label::VERSION, Some(version)),
+        (label::CREATED, Some(inputs.created.to_string())),
+        (label::DESCRIPTION, image.description.clone()),
+        (label::LICENSES, spec.licenses.clone()),
+    ];
+    let mut labels: BTreeMap<String, String> = made
+        .into_iter()
+        .filter_map(|(key, value)| Some((key.to_owned(), value?)))
+        .collect();
+    labels.extend(image.labels.clone());
+    labels
+}
+
+/// The plan as `--format json` gives it; `schemas/plan.schema.json` is made from this type.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "rpub plan", deny_unknown_fields)]
+pub struct PlanDocument {
+    /// The version of this document's form.
+    #[schemars(extend("const" = 1))]
+    schema: u32,
+    /// The full ref: `refs/tags/v1.2.3`.
+    #[serde(rename = "ref")]
+    git_ref: String,
+    /// The version without its `v`; null where the ref is no version.
+    version: Option<String>,
+    /// The commit id; null outside a git repository.
+    revision: Option<String>,
+    /// One per image, in the order of rpub.toml.
+    images: Vec<ImageDocument>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "image", deny_unknown_fields)]
+struct ImageDocument {
+    /// The image's name in rpub.toml.
+    name: String,
+    /// What is built.
+    platforms: Vec<PlatformDocument>,
+    /// The tags it gets, `latest` last.
+    tags: Vec<String>,
+    /// Where it goes, each ready for `:TAG` to be appended.
+    repositories: Vec<String>,
+    /// Its labels.
+    labels: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "platform", deny_unknown_fields)]
+struct PlatformDocument {
+    /// `os/arch[/variant]`.
+    platform: String,
+    /// The Containerfile, relative to rpub.toml.
+    containerfile: String,
+}
+
+impl Plan {
+    /// The version text of the plan, without `v`; none for other refs.
+    pub fn version(&self) -> Option<String> {
+        self.git_ref.version().map(ToString::to_string)
+    }
+
+    /// The plan as a document.
+    pub fn document(&self) -> PlanDocument {
+        let images = self.images.iter().map(|image| ImageDocument {
+            name: image.name().to_string(),
+            platforms: image
+                .spec
+                .platforms
+                .iter()
+                .map(|(platform, containerfile)| PlatformDocument {
+                    platform: platform.to_string(),
+                    containerfile: containerfile.clone(),
+                })
+                .collect(),
+            tags: image.tags.iter().map(ToString::to_string).collect(),
+            repositories: image
+                .repositories
+                .iter()
+                .map(|(_, repository)| repository.to_string())
+                .collect(),
+            labels: image.labels.clone(),
+        });
+        PlanDocument {
+            schema: 1,
+            git_ref: self.git_ref.to_string(),
+            version: self.version(),
+            revision: self.revision.as_ref().map(ToString::to_string),
+            images: images.collect(),
+        }
+    }
+}
+
+/// A child of a published list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Child {
+    /// The platform it runs on.
+    pub platform: Platform,
+    /// Its manifest's digest.
+    pub digest: Digest,
+    /// The manifest's size in bytes.
+    pub size: u64,
+}
+
+/// How users pull what was published: every repository by every tag.
+pub fn pull_references(image: &ImagePlan) -> Vec<String> {
+    let (tags, repositories) = (&image.tags, &image.repositories);
+    repositories
+        .iter()
+        .flat_map(|(_, repository)| {
+            tags.iter()
+                .map(|tag| repository.at(&Reference::Tag(tag.clone())))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{fault::Policy, tags::TagRules};
+
+    fn spec() -> Spec {
+        Spec {
+            source: None,
+            licenses: Some("MIT".to_owned()),
+            tags: TagRules {
+                release: vec!["{{version}}".parse().unwrap()],
+                latest: vec!["release".parse().unwrap()],
+                manual: vec![],
+            },
+            destinations: vec![
+                "ghcr.io/owner".parse().unwrap(),
+                "docker.io/owner".parse().unwrap(),
+            ],
+            images: vec![ImageSpec {
+                name: "app".parse().unwrap(),
+                context: ".".to_owned(),
+                platforms: vec![("linux/amd64".parse().unwrap(), "Containerfile".to_owned())],
+                target: None,
+                args: BTreeMap::new(),
+                labels: BTreeMap::from([(label::TITLE.to_owned(), "Mine".to_owned())]),
+                description: None,
+            }],
+            retry: Policy::default(),
+        }
+    }
+
+    fn inputs(full: &str) -> Inputs {
+        Inputs {
+            git_ref: GitRef::parse(full).unwrap(),
+            revision: Some("0123456789abcdef0123456789abcdef01234567".parse().unwrap()),
+            created: jiff::Timestamp::from_second(1_700_000_000).unwrap(),
+            source: Some("https://example.org/app".to_owned()),
+        }
+    }
+
+    #[test]
+    fn the_document_has_the_published_form() {
+        let document = plan(&spec(), &inputs("refs/tags/v1.2.3"), &[])
+            .unwrap()
+            .document();
+        insta::assert_snapshot!(serde_json::to_string_pretty(&document).unwrap());
+    }
+
+    #[test]
+    fn a_ref_without_tags_and_an_unknown_image_are_told() {
+        let error = plan(&spec(), &inputs("refs/heads/x"), &[]).unwrap_err();
+        assert_eq!(error, NoPlan::NoTags("refs/heads/x".to_owned()));
+        let error = plan(&spec(), &inputs("refs/tags/v1.2.3"), &["apq".to_owned()]).unwrap_err();
+        assert!(matches!(error, NoPlan::NoImage { nearest: Some(n), .. } if n == "app"));
+    }
+
+    #[test]
+    fn one_destination_named_twice_is_told() {
+        let mut spec = spec();
+        spec.destinations.push("ghcr.io/owner".parse().unwrap());
+        let error = plan(&spec, &inputs("refs/tags/v1.2.3"), &[]).unwrap_err();
+        assert_eq!(error, NoPlan::Twice("ghcr.io/owner/app".to_owned()));
+    }
+}

@@ -1,0 +1,181 @@
+//! Decides what rpub.toml can say, once every mistake in it is ruled out.
+//! Must never hold text that was not checked; `config` makes these values.
+
+use super::{
+    fault::Policy,
+    platform::Platform,
+    reference::{BadName, Host, Place, Repository, RepositoryName},
+    tags::TagRules,
+};
+use std::collections::BTreeMap;
+
+/// All of rpub.toml.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// `org.opencontainers.image.source`, if the file says it.
+    pub source: Option<String>,
+    /// `org.opencontainers.image.licenses`, an SPDX expression.
+    pub licenses: Option<String>,
+    /// `[tags]`.
+    pub tags: TagRules,
+    /// `[[registry]]`; never empty: the directory store where the file names none.
+    pub destinations: Vec<Destination>,
+    /// `[[image]]`; never empty, each name once.
+    pub images: Vec<ImageSpec>,
+    /// `[retry]`.
+    pub retry: Policy,
+}
+
+/// Where images go: one `[[registry]]`, or one `--to`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// A remote registry.
+    Registry(RegistrySpec),
+    /// A directory store, the path as the user wrote it.
+    Directory(String),
+}
+
+/// One remote registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegistrySpec {
+    /// Its host.
+    pub host: Host,
+    /// What stands before every image's name.
+    pub namespace: Option<RepositoryName>,
+    /// Plain HTTP; only for loopback.
+    pub insecure: bool,
+    /// A file of further certificate authorities, PEM.
+    pub ca_file: Option<String>,
+}
+
+/// One `[[image]]`.
+#[derive(Debug, Clone)]
+pub struct ImageSpec {
+    /// Its name within each namespace.
+    pub name: RepositoryName,
+    /// The build context's folder, relative to rpub.toml.
+    pub context: String,
+    /// What to build, each platform once, in the file's order: the platform and its Containerfile, relative to rpub.toml.
+    pub platforms: Vec<(Platform, String)>,
+    /// The stage to build; the last where none is named.
+    pub target: Option<String>,
+    /// Build arguments.
+    pub args: BTreeMap<String, String>,
+    /// Labels beyond those that rpub makes; they win.
+    pub labels: BTreeMap<String, String>,
+    /// `org.opencontainers.image.description`.
+    pub description: Option<String>,
+}
+
+/// Why a `--to` is no destination.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadDestination {
+    /// A part of it is not a name.
+    #[error(transparent)]
+    Name(#[from] BadName),
+    /// It is neither a host nor a path.
+    #[error("{0:?} is neither a registry nor a folder")]
+    Neither(String),
+    /// Plain HTTP to another machine.
+    #[error("plain HTTP is for this machine only, not for {0}")]
+    Insecure(Host),
+    /// Docker Hub without a namespace.
+    #[error("Docker Hub wants a namespace: docker.io/OWNER")]
+    HubNamespace,
+}
+
+impl RegistrySpec {
+    /// The rules that hold between the fields.
+    pub fn check(self) -> Result<Self, BadDestination> {
+        if self.insecure && !self.host.is_loopback() {
+            return Err(BadDestination::Insecure(self.host));
+        }
+        if self.host.is_docker_hub() && self.namespace.is_none() {
+            return Err(BadDestination::HubNamespace);
+        }
+        Ok(self)
+    }
+}
+
+impl std::str::FromStr for Destination {
+    type Err = BadDestination;
+
+    /// `ghcr.io/owner`, `http://127.0.0.1:5000/owner` (loopback only), `./folder`, `/folder`, `oci:folder`.
+    fn from_str(text: &str) -> Result<Self, BadDestination> {
+        if let Some(path) = text.strip_prefix("oci:").filter(|path| !path.is_empty()) {
+            return Ok(Destination::Directory(path.to_owned()));
+        }
+        if text.starts_with(['.', '/']) {
+            return Ok(Destination::Directory(text.to_owned()));
+        }
+        let (insecure, bare) = match text.strip_prefix("http://") {
+            Some(bare) => (true, bare),
+            None => (false, text.strip_prefix("https://").unwrap_or(text)),
+        };
+        let (host, namespace) = match bare.split_once('/') {
+            Some((host, namespace)) => (host, Some(namespace)),
+            None => (bare, None),
+        };
+        if !host.contains(['.', ':']) && host != "localhost" {
+            return Err(BadDestination::Neither(text.chars().take(200).collect()));
+        }
+        let spec = RegistrySpec {
+            host: host.parse()?,
+            namespace: namespace.map(str::parse).transpose()?,
+            insecure,
+            ca_file: None,
+        };
+        spec.check().map(Destination::Registry)
+    }
+}
+
+impl Destination {
+    /// The repository of an image at this destination.
+    pub fn repository(&self, image: &RepositoryName) -> Result<Repository, BadName> {
+        Ok(match self {
+            Destination::Registry(registry) => Repository {
+                place: Place::Registry(registry.host.clone()),
+                name: image.within(registry.namespace.as_ref())?,
+            },
+            Destination::Directory(path) => Repository {
+                place: Place::Directory(path.clone()),
+                name: image.clone(),
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn destinations_are_registries_or_folders() {
+        let image: RepositoryName = "app".parse().unwrap();
+        for (text, repository) in [
+            ("ghcr.io/owner", "ghcr.io/owner/app"),
+            ("https://ghcr.io/owner", "ghcr.io/owner/app"),
+            ("http://127.0.0.1:5000/ns", "127.0.0.1:5000/ns/app"),
+            ("localhost:5000", "localhost:5000/app"),
+            ("./out", "oci:./out/app"),
+            ("/srv/out", "oci:/srv/out/app"),
+            ("oci:out", "oci:out/app"),
+        ] {
+            let destination: Destination = text.parse().unwrap();
+            assert_eq!(
+                destination.repository(&image).unwrap().to_string(),
+                repository
+            );
+        }
+        for bad in [
+            "out",
+            "",
+            "oci:",
+            "http://ghcr.io/owner",
+            "docker.io",
+            "ghcr.io/Owner",
+        ] {
+            assert!(bad.parse::<Destination>().is_err(), "{bad}");
+        }
+    }
+}
