@@ -71,7 +71,13 @@ fn read(
         Err(error) => {
             let at = error.span().unwrap_or(0..0);
             let what = crate::model::fault::one_line(error.message());
-            mistakes.add(at, what, "mend the TOML there");
+            let near: String = text
+                .get(at.clone())
+                .unwrap_or("")
+                .chars()
+                .take(40)
+                .collect();
+            mistakes.add(at, format!("{what}: {near:?}"), "mend the TOML there");
             return None;
         }
     };
