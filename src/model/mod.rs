@@ -15,8 +15,12 @@ pub mod nearest;
 pub mod plan;
 /// `os/arch[/variant]`.
 pub mod platform;
+/// Digest records, and whether they make a list.
+pub mod record;
 /// Hosts, repositories, tags and references.
 pub mod reference;
+/// What a finished release says of itself.
+pub mod report;
 /// What rpub.toml says, checked.
 pub mod spec;
 /// Tag patterns and rules.
