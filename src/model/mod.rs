@@ -1,6 +1,8 @@
 //! Decides everything that can be decided without touching the world.
 //! Must never import tokio, HTTP, files or processes; `tests/architecture.rs` holds it to that.
 
+/// What a Containerfile declares that must not get lost.
+pub mod containerfile;
 /// sha256 digests.
 pub mod digest;
 /// What a registry answered when it did not do as asked, and what the policy says to that.

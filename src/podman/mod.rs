@@ -1,2 +1,109 @@
-//! Decides how rpub speaks with podman: which socket, which calls.
-//! Must never import relay, registry or store; push anywhere but to the address it is given.
+//! Decides how rpub speaks to podman: one [`Engine`], found or started, and every call that a release makes of it.
+//! Must never know a registry, the relay or a store; nor hand podman a secret other than the login it is given.
+//!
+//! Read in this order: [`socket`] finds an engine, [`service`] starts one where none runs, [`client`] holds the calls
+//! that podman-api makes well, [`libpod`] the others, [`build`] and [`context`] the build, [`check`] what came out of it.
+
+/// Builds: the request, the stream of lines, the step that failed.
+pub mod build;
+/// Whether what was built is what was asked for.
+pub mod check;
+/// The calls that podman-api makes well.
+mod client;
+/// The build context, packed while it is sent.
+mod context;
+/// The calls that podman-api cannot make.
+mod libpod;
+/// Manifest lists and pushes.
+mod lists;
+/// Our own child `podman system service`.
+mod service;
+/// Where the engine is.
+pub mod socket;
+
+pub use build::{BuildRequest, ImageId};
+pub use check::check_built;
+pub use client::Inspected;
+pub use lists::Login;
+pub use socket::Connect;
+
+use crate::error::{Error, Kind, Result};
+use crate::model::platform::Platform;
+use tokio_util::sync::CancellationToken;
+
+/// A rootless podman that answers. Every call ends early, with [`Kind::Interrupted`], when the token it was connected
+/// with is cancelled.
+pub struct Engine {
+    libpod: libpod::Libpod,
+    client: client::Client,
+    about: client::About,
+    cancel: CancellationToken,
+    service: Option<service::Service>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("socket", &self.libpod.socket())
+            .field("version", &self.about.version)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// podman's version, as it says it: `4.3.1`.
+    pub fn version(&self) -> &str {
+        &self.about.version
+    }
+
+    /// The platform that this engine builds natively.
+    pub fn platform(&self) -> &Platform {
+        &self.about.platform
+    }
+
+    /// How podman stores layers: `overlay`, `vfs` (slow, and large), …
+    pub fn graph_driver(&self) -> &str {
+        &self.about.graph_driver
+    }
+
+    /// The socket that it answers on.
+    pub fn socket(&self) -> &std::path::Path {
+        self.libpod.socket()
+    }
+
+    /// Whether rpub started this engine itself, so that it ends with rpub.
+    pub fn is_own(&self) -> bool {
+        self.service.is_some()
+    }
+
+    /// Ends a service that rpub started, and removes what it left; nothing for an engine that was there before.
+    ///
+    /// Dropping an engine does the same, but blocks while it does.
+    pub async fn shutdown(mut self) {
+        if let Some(service) = self.service.take() {
+            // It waits for a process; a blocked worker thread would hold up whoever else is ending.
+            let ended = tokio::task::spawn_blocking(move || drop(service)).await;
+            if let Err(error) = ended {
+                tracing::warn!(%error, "the podman service was not ended in order");
+            }
+        }
+    }
+
+    /// Runs a call until it ends or the user has had enough.
+    async fn unless_cancelled<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(Error::interrupted()),
+            result = call => result,
+        }
+    }
+}
+
+/// An engine failure (exit 6).
+fn engine_error(
+    what: impl Into<String>,
+    place: impl Into<String>,
+    hint: impl Into<String>,
+) -> Error {
+    Error::new(Kind::Engine, what, place, hint)
+}

@@ -1,0 +1,398 @@
+//! Decides what podman is asked to build, and how a failure of it is told: the step, and what it printed last.
+//! Must never push, nor call an image built that is not what was asked for.
+
+use super::check::{check_built, is_for};
+use super::context::Context;
+use super::libpod::{Failure, Lines};
+use super::{Engine, Inspected, engine_error};
+use crate::error::{Error, Kind, Result};
+use crate::model::{
+    containerfile::declares_healthcheck, fault::one_line, manifest::media_type, platform::Platform,
+};
+use reqwest::Method;
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::path::PathBuf;
+
+/// Lines of a failing step that are told.
+const TAIL: usize = 20;
+/// No line of a build's output is told longer.
+const LINE_LIMIT: usize = 8 * 1024;
+
+/// What to build.
+#[derive(Debug, Clone)]
+pub struct BuildRequest {
+    /// The folder that COPY and ADD see.
+    pub context: PathBuf,
+    /// Absolute, or relative to the context; it may lie outside of it.
+    pub containerfile: PathBuf,
+    /// What to build for.
+    pub platform: Platform,
+    /// The name that the image gets in podman's storage: `repository:tag`.
+    pub tag: String,
+    /// Labels on top of the Containerfile's own.
+    pub labels: BTreeMap<String, String>,
+    /// Values for the Containerfile's ARGs.
+    pub args: BTreeMap<String, String>,
+    /// The stage to build; the last one if none.
+    pub target: Option<String>,
+    /// Whether to build every step again.
+    pub no_cache: bool,
+}
+
+/// An image's id in podman's storage: 64 hex digits, the digest of its config. It is not the digest of any registry.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ImageId(String);
+
+impl ImageId {
+    /// The id as podman prints it; `None` where the text is not one.
+    pub fn parse(text: &str) -> Option<Self> {
+        let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        (text.len() == 64 && text.bytes().all(hex)).then(|| ImageId(text.to_owned()))
+    }
+
+    /// 64 hex digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ImageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Engine {
+    /// Builds an image in docker format, names it, and checks that it is what was asked for; `on_line` gets every line
+    /// that podman prints, as it comes (control characters included).
+    ///
+    /// An image for the wrong platform, as podman 4.3's layer cache can give, is built once more without the cache.
+    /// Cancelled or dropped, it hangs up, and podman stops at the next step.
+    ///
+    /// # Errors
+    /// [`Kind::Build`] with the failing step as its place and what that printed last as its tail.
+    pub async fn build(
+        &self,
+        request: &BuildRequest,
+        on_line: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<ImageId> {
+        let (id, built, wants_healthcheck) = self.build_once(request, on_line).await?;
+        if is_for(&built, &request.platform) || request.no_cache {
+            check_built(&built, &request.platform, wants_healthcheck)?;
+            return Ok(id);
+        }
+        tracing::info!(image = %id, platform = %request.platform, "wrong platform from podman's cache: building again without it");
+        let request = BuildRequest {
+            no_cache: true,
+            ..request.clone()
+        };
+        let (id, built, wants_healthcheck) = self.build_once(&request, on_line).await?;
+        check_built(&built, &request.platform, wants_healthcheck)?;
+        Ok(id)
+    }
+
+    async fn build_once(
+        &self,
+        request: &BuildRequest,
+        on_line: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<(ImageId, Inspected, bool)> {
+        let (folder, file) = (request.context.clone(), request.containerfile.clone());
+        let prepared = tokio::task::spawn_blocking(move || Context::prepare(&folder, &file)).await;
+        let context = prepared.map_err(|error| {
+            engine_error(
+                format!("reading the context broke off: {error}"),
+                "build",
+                "report this",
+            )
+        })??;
+        let wants_healthcheck = declares_healthcheck(context.text(), request.target.as_deref());
+        let id = self
+            .unless_cancelled(self.stream_build(request, context, on_line))
+            .await?;
+        let built = self.inspect(id.as_str()).await?.ok_or_else(|| {
+            engine_error(
+                "podman says the build succeeded, but does not know the image",
+                id.as_str(),
+                "run it again; something removes images while rpub works",
+            )
+        })?;
+        Ok((id, built, wants_healthcheck))
+    }
+
+    async fn stream_build(
+        &self,
+        request: &BuildRequest,
+        context: Context,
+        on_line: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<ImageId> {
+        let query = query(request, &context);
+        let (body, trouble) = context.stream();
+        let call = self
+            .libpod
+            .request(Method::POST, &["build"])
+            .query(&query)
+            .header("Content-Type", "application/x-tar")
+            .body(reqwest::Body::wrap_stream(body));
+        let mut told = Told::new(request);
+        let outcome = async {
+            let mut lines = Lines::of(self.libpod.send(call).await?);
+            while let Some(progress) = lines.next().await? {
+                if !progress.error.is_empty() {
+                    told.finish(on_line);
+                    return Err(Failure {
+                        status: Some(200),
+                        words: one_line(&progress.error),
+                    });
+                }
+                told.hear(&progress.stream, on_line);
+            }
+            told.finish(on_line);
+            Ok(())
+        };
+        let outcome: Result<(), Failure> = outcome.await;
+        // A file that could not be packed is the cause of whatever podman then said.
+        if let Some(cause) = trouble.get() {
+            return Err(Error::new(
+                cause.kind,
+                &cause.what,
+                &cause.place,
+                &cause.hint,
+            ));
+        }
+        match outcome {
+            Ok(()) => match told.id.take() {
+                Some(id) => Ok(id),
+                None => Err(told.failure("podman ended the build without an image")),
+            },
+            Err(Failure {
+                status: None,
+                words,
+            }) => Err(engine_error(
+                format!("podman broke off the build: {words}"),
+                told.place(),
+                "see podman's log (journalctl --user -u podman), then run it again",
+            )),
+            Err(failure) => Err(told.failure(&failure.words)),
+        }
+    }
+}
+
+fn query(request: &BuildRequest, context: &Context) -> Vec<(&'static str, String)> {
+    let json = |map: &BTreeMap<String, String>| serde_json::json!(map).to_string();
+    let mut query = vec![
+        // podman's default, OCI, has no HEALTHCHECK.
+        ("outputformat", media_type::DOCKER_MANIFEST.to_owned()),
+        ("dockerfile", context.containerfile().to_owned()),
+        (
+            "excludes",
+            serde_json::json!(context.excludes()).to_string(),
+        ),
+        ("platform", request.platform.to_string()),
+        ("t", request.tag.clone()),
+        ("labels", json(&request.labels)),
+        ("buildargs", json(&request.args)),
+        // Not the default; nothing would be cached.
+        ("layers", "true".to_owned()),
+        ("nocache", request.no_cache.to_string()),
+        ("rm", "true".to_owned()),
+        ("forcerm", "true".to_owned()),
+    ];
+    if let Some(target) = &request.target {
+        query.push(("target", target.clone()));
+    }
+    query
+}
+
+/// What a build has said so far: the step it is at, and the last lines of it.
+struct Told {
+    containerfile: String,
+    platform: Platform,
+    /// `STEP 3/7: RUN …`
+    step: String,
+    tail: VecDeque<String>,
+    /// A line whose end has not come yet.
+    open: String,
+    /// The last line, where it was an image's id.
+    id: Option<ImageId>,
+}
+
+impl Told {
+    fn new(request: &BuildRequest) -> Self {
+        Told {
+            containerfile: request.containerfile.display().to_string(),
+            platform: request.platform.clone(),
+            step: String::new(),
+            tail: VecDeque::new(),
+            open: String::new(),
+            id: None,
+        }
+    }
+
+    /// Takes a piece of output, whatever lines it begins or ends.
+    fn hear(&mut self, piece: &str, on_line: &mut (dyn FnMut(&str) + Send)) {
+        for part in piece.split_inclusive(['\n', '\r']) {
+            let text = part.trim_end_matches(['\n', '\r']);
+            let room = LINE_LIMIT.saturating_sub(self.open.len());
+            self.open.extend(text.chars().take(room));
+            if text.len() < part.len() {
+                self.end_line(on_line);
+            }
+        }
+    }
+
+    /// Ends the last line, which may lack its line break.
+    fn finish(&mut self, on_line: &mut (dyn FnMut(&str) + Send)) {
+        if !self.open.is_empty() {
+            self.end_line(on_line);
+        }
+    }
+
+    fn end_line(&mut self, on_line: &mut (dyn FnMut(&str) + Send)) {
+        let line = std::mem::take(&mut self.open);
+        // `\r\n` ends one line, not two; a blank line says nothing either.
+        if line.is_empty() {
+            return;
+        }
+        on_line(&line);
+        self.id = ImageId::parse(&line);
+        if let Some(step) = step_of(&line) {
+            self.step = step;
+            self.tail.clear();
+            return;
+        }
+        if self.tail.len() == TAIL {
+            self.tail.pop_front();
+        }
+        self.tail.push_back(printable(&line));
+    }
+
+    /// `Containerfile STEP 3/7: RUN …`
+    fn place(&self) -> String {
+        match self.step.as_str() {
+            "" => self.containerfile.clone(),
+            step => format!("{} {step}", self.containerfile),
+        }
+    }
+
+    fn failure(&self, words: &str) -> Error {
+        let what = format!("the build for {} failed: {words}", self.platform);
+        let hint = if self.step.is_empty() {
+            "mend the Containerfile, then run it again"
+        } else {
+            "mend that step, then run it again; the steps before it are cached"
+        };
+        Error::new(Kind::Build, what, self.place(), hint)
+            .with_tail(self.tail.iter().cloned().collect())
+    }
+}
+
+/// `STEP 3/7: RUN …` of a line that announces a step, with the stage where there are several: `[1/2] STEP 3/7: …`.
+fn step_of(line: &str) -> Option<String> {
+    let rest = match line.strip_prefix('[') {
+        Some(staged) => staged.split_once("] ")?.1,
+        None => line,
+    };
+    let (count, _) = rest.strip_prefix("STEP ")?.split_once(": ")?;
+    let counts = |c: char| c.is_ascii_digit() || c == '/';
+    count.chars().all(counts).then(|| {
+        let mut step: String = printable(line).chars().take(120).collect();
+        if line.chars().count() > 120 {
+            step.push('…');
+        }
+        step
+    })
+}
+
+/// Without the characters that would move a terminal's cursor.
+fn printable(line: &str) -> String {
+    line.chars()
+        .map(|c| if c.is_control() && c != '\t' { ' ' } else { c })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told() -> Told {
+        Told::new(&BuildRequest {
+            context: PathBuf::from("."),
+            containerfile: PathBuf::from("Containerfile.api"),
+            platform: "linux/amd64".parse().unwrap(),
+            tag: "x:y".to_owned(),
+            labels: BTreeMap::new(),
+            args: BTreeMap::new(),
+            target: None,
+            no_cache: false,
+        })
+    }
+
+    #[test]
+    fn lines_come_whole_however_they_are_cut() {
+        let mut told = told();
+        let mut lines = Vec::new();
+        for piece in [
+            "STEP 1/2: FR",
+            "OM x\nST",
+            "EP 2/2: RUN y\r\n",
+            "a\rb\n\n",
+            "c",
+        ] {
+            told.hear(piece, &mut |line| lines.push(line.to_owned()));
+        }
+        told.finish(&mut |line| lines.push(line.to_owned()));
+        assert_eq!(
+            lines,
+            ["STEP 1/2: FROM x", "STEP 2/2: RUN y", "a", "b", "c"]
+        );
+        assert_eq!(told.place(), "Containerfile.api STEP 2/2: RUN y");
+        assert_eq!(told.failure("no").tail, ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn the_tail_is_the_last_lines_of_the_failing_step() {
+        let mut told = told();
+        told.hear("STEP 1/2: A\nbefore\n[2/2] STEP 2/2: B\n", &mut |_| {});
+        for number in 0..30 {
+            told.hear(&format!("\u{1b}[31m{number}\n"), &mut |_| {});
+        }
+        let error = told.failure("exit status 1");
+        assert_eq!(error.kind, Kind::Build);
+        assert_eq!(error.place, "Containerfile.api [2/2] STEP 2/2: B");
+        assert_eq!(error.tail.len(), TAIL);
+        assert_eq!(error.tail.first().unwrap(), " [31m10");
+    }
+
+    #[test]
+    fn only_an_id_that_comes_last_is_the_image() {
+        let id = "0123456789abcdef".repeat(4);
+        for (text, found) in [
+            (format!("{id}\n"), true),
+            (id.clone(), true),
+            (format!("{id}\nafter\n"), false),
+            (format!("sha256:{id}\n"), false),
+            (id.to_uppercase(), false),
+            (String::new(), false),
+        ] {
+            let mut told = told();
+            told.hear(&text, &mut |_| {});
+            told.finish(&mut |_| {});
+            assert_eq!(told.id.is_some(), found, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_a_step_is_output() {
+        for (line, expected) in [
+            ("STEP 1/7: RUN x", true),
+            ("[1/2] STEP 1/7: RUN x", true),
+            ("STEP one: x", false),
+            ("STEP", false),
+            ("[x", false),
+            ("a STEP 1/2: b", false),
+        ] {
+            assert_eq!(step_of(line).is_some(), expected, "{line}");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Decides which of podman-api's calls are made: version, info, inspect, tag and removal by name.
+//! Must never use its build, push or manifest calls, nor show its errors' Debug (it may hold a whole response).
+
+use super::{Engine, engine_error};
+use crate::error::{Error, Result};
+use crate::model::{fault::one_line, platform::Platform};
+use podman_api::{Podman, opts::ImageTagOpts};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The calls, over one socket.
+pub(super) struct Client(Podman);
+
+/// What an engine says of itself.
+#[derive(Debug, Clone)]
+pub(super) struct About {
+    pub(super) version: String,
+    pub(super) platform: Platform,
+    pub(super) graph_driver: String,
+    pub(super) rootless: bool,
+}
+
+/// An image in podman's storage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inspected {
+    /// podman's id: 64 hex digits.
+    pub id: String,
+    /// `linux`
+    pub os: String,
+    /// `arm64`
+    pub arch: String,
+    /// `v8`; podman's API does not tell it before some 5.x, so `None` means "not told".
+    pub variant: Option<String>,
+    /// The media type that its manifest has in podman's storage: Docker's or OCI's.
+    pub media_type: String,
+    /// Labels, from its Containerfile and the build request alike.
+    pub labels: BTreeMap<String, String>,
+    /// Whether a HEALTHCHECK is there, other than `NONE`.
+    pub healthcheck: bool,
+    /// Bytes in podman's storage, uncompressed, with all its layers.
+    pub size: u64,
+}
+
+impl Client {
+    pub(super) fn new(socket: &Path) -> Self {
+        // Not `adjust_api_version`: it picks the Docker API's version.
+        Client(Podman::unix_versioned(socket, (4, 0, 0)))
+    }
+
+    /// Version, platform, storage, and whether it is rootless.
+    pub(super) async fn about(&self) -> Result<About, String> {
+        let version = self.0.version().await.map_err(words)?;
+        let info = self.0.info().await.map_err(words)?;
+        let host = info.host.ok_or("info tells nothing of the host")?;
+        let (os, arch) = (host.os.unwrap_or_default(), host.arch.unwrap_or_default());
+        Ok(About {
+            version: one_line(&version.version.ok_or("it does not tell its version")?),
+            platform: Platform::of_engine(&os, &arch).map_err(|error| error.to_string())?,
+            graph_driver: info
+                .store
+                .and_then(|store| store.graph_driver_name)
+                .unwrap_or_default(),
+            // An engine that does not say is not trusted to be rootless.
+            rootless: host.security.and_then(|security| security.rootless) == Some(true),
+        })
+    }
+}
+
+/// A podman-api error in its own words, one line; never its Debug.
+fn words(error: podman_api::Error) -> String {
+    match error {
+        podman_api::Error::Fault { message, .. } => one_line(&message),
+        other => one_line(&other.to_string()),
+    }
+}
+
+fn is_missing(error: &podman_api::Error) -> bool {
+    matches!(error, podman_api::Error::Fault { code, .. } if code.as_u16() == 404)
+}
+
+fn failed(what: &str, image: &str, error: podman_api::Error) -> Error {
+    engine_error(
+        format!("{what}: {}", words(error)),
+        image,
+        "run `podman info` to see whether podman is well, then run it again",
+    )
+}
+
+impl Engine {
+    /// What podman knows of an image (a name or an id); `None` where there is none.
+    pub async fn inspect(&self, image: &str) -> Result<Option<Inspected>> {
+        self.unless_cancelled(async {
+            let data = match self.client.0.images().get(image).inspect().await {
+                Ok(data) => data,
+                Err(error) if is_missing(&error) => return Ok(None),
+                Err(error) => {
+                    return Err(failed("podman could not inspect the image", image, error));
+                }
+            };
+            let test = data.healthcheck.and_then(|check| check.test);
+            Ok(Some(Inspected {
+                id: data.id.unwrap_or_default(),
+                os: data.os.unwrap_or_default(),
+                arch: data.architecture.unwrap_or_default(),
+                variant: None,
+                media_type: data.manifest_type.unwrap_or_default(),
+                labels: data.labels.unwrap_or_default().into_iter().collect(),
+                healthcheck: test
+                    .is_some_and(|test| test.first().is_some_and(|first| first != "NONE")),
+                size: data
+                    .virtual_size
+                    .or(data.size)
+                    .and_then(|size| u64::try_from(size).ok())
+                    .unwrap_or(0),
+            }))
+        })
+        .await
+    }
+
+    /// Gives an image (a name or an id) one more name, `repository:tag`; takes that name from an image that had it.
+    pub async fn tag(&self, image: &str, repository: &str, tag: &str) -> Result<()> {
+        self.unless_cancelled(async {
+            let options = ImageTagOpts::builder().repo(repository).tag(tag).build();
+            let tagged = self.client.0.images().get(image).tag(&options).await;
+            tagged.map_err(|error| failed("podman could not name the image", image, error))
+        })
+        .await
+    }
+
+    /// Takes a name from an image; the image goes too if that was its last one. No such name is fine.
+    ///
+    /// It does not force: an image that a container uses stays, and that is an error.
+    pub async fn untag_or_remove(&self, name: &str) -> Result<()> {
+        self.unless_cancelled(async {
+            // podman-api's `remove` forces; its `delete` is podman's plain `rmi`.
+            match self.client.0.images().get(name).delete().await {
+                Ok(()) => Ok(()),
+                Err(error) if is_missing(&error) => Ok(()),
+                Err(error) => Err(failed("podman could not remove the name", name, error)),
+            }
+        })
+        .await
+    }
+}

@@ -1,0 +1,287 @@
+//! Decides where the engine is: what the user named, the user's own socket, or a service that rpub starts.
+//! Must never take a rootful engine, nor wait without end for one that is silent.
+
+use super::client::{About, Client};
+use super::libpod::{Libpod, NotPodman};
+use super::service::Service;
+use super::{Engine, engine_error};
+use crate::error::{Error, Result};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+const ROOTLESS_HINT: &str = "run rpub as an ordinary user, with that user's own engine: `systemctl --user enable --now podman.socket` (or let rpub start one)";
+
+/// All that decides where the engine is; looked up once, by [`Connect::from_env`], so that tests can choose.
+#[derive(Debug, Clone)]
+pub struct Connect {
+    /// `--url`: `unix:///path` or a path.
+    pub url: Option<String>,
+    /// `CONTAINER_HOST`, of the same form.
+    pub container_host: Option<String>,
+    /// `XDG_RUNTIME_DIR`, or where a login puts it if it is there.
+    pub runtime_dir: Option<PathBuf>,
+    /// Where the socket goes if the runtime folder's path is too long for one.
+    pub temp_dir: PathBuf,
+    /// The podman that is started where no engine runs; looked up in `PATH`.
+    pub podman: PathBuf,
+    /// Asked to start the user's podman.socket first; `None` never asks.
+    pub systemctl: Option<PathBuf>,
+    /// How long an engine may take to answer.
+    pub patience: Duration,
+}
+
+impl Connect {
+    /// What the environment says, with `--url` where it was given.
+    pub fn from_env(url: Option<String>) -> Self {
+        let text = |key| std::env::var(key).ok().filter(|value| !value.is_empty());
+        let usual = PathBuf::from(format!("/run/user/{}", nix::unistd::geteuid()));
+        Connect {
+            url,
+            container_host: text("CONTAINER_HOST"),
+            // `su` and cron leave the variable out; the folder is there all the same if the user has a session.
+            runtime_dir: text("XDG_RUNTIME_DIR")
+                .map(PathBuf::from)
+                .or_else(|| is_ours(&usual).then_some(usual)),
+            temp_dir: std::env::temp_dir(),
+            podman: PathBuf::from("podman"),
+            systemctl: Some(PathBuf::from("systemctl")),
+            patience: Duration::from_secs(20),
+        }
+    }
+}
+
+/// Whether it is a folder that belongs to this user.
+fn is_ours(folder: &Path) -> bool {
+    std::fs::metadata(folder)
+        .is_ok_and(|found| found.is_dir() && found.uid() == nix::unistd::geteuid().as_raw())
+}
+
+impl Engine {
+    /// Finds an engine, or starts one: `--url`, then `CONTAINER_HOST`, then the user's podman.socket (which systemd is
+    /// asked to start if it can), then a `podman system service` of rpub's own, which ends with the [`Engine`].
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Engine`] with the remedy: no podman, a socket that is not podman's, a rootful engine, no
+    /// runtime folder. [`crate::error::Kind::Usage`] for a URL that is not a unix socket's.
+    pub async fn connect(connect: Connect, cancel: CancellationToken) -> Result<Engine> {
+        let finding = async {
+            let (socket, service) = find(&connect).await?;
+            let about = introduce(&socket, connect.patience).await?;
+            Ok::<_, Error>((about, service))
+        };
+        let ((libpod, client, about), service) = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(Error::interrupted()),
+            found = finding => found?,
+        };
+        Ok(Engine {
+            libpod,
+            client,
+            about,
+            cancel,
+            service,
+        })
+    }
+}
+
+/// The first engine that answers, in the order that [`Engine::connect`] promises.
+async fn find(connect: &Connect) -> Result<(PathBuf, Option<Service>)> {
+    let named = [
+        (&connect.url, "--url"),
+        (&connect.container_host, "CONTAINER_HOST"),
+    ];
+    for (value, origin) in named {
+        if let Some(value) = value {
+            let socket = socket_path(value, origin)?;
+            answers(&socket, connect.patience).await?;
+            return Ok((socket, None));
+        }
+    }
+    if let Some(socket) = running(connect).await {
+        return Ok((socket, None));
+    }
+    let service = start(connect).await?;
+    Ok((service.socket(), Some(service)))
+}
+
+/// The path in a URL that the user gave.
+fn socket_path(url: &str, origin: &str) -> Result<PathBuf> {
+    let path = match url.split_once("://") {
+        None => url,
+        Some(("unix", path)) => path,
+        Some((scheme, _)) => {
+            return Err(Error::usage(
+                format!("a {scheme}:// engine is not supported: rpub needs one on this machine"),
+                format!("{origin} {url}"),
+                "name a unix socket (unix:///run/user/1000/podman/podman.sock), or leave it out; run rpub on the other machine instead",
+            ));
+        }
+    };
+    if path.starts_with('/') {
+        return Ok(PathBuf::from(path));
+    }
+    Err(Error::usage(
+        "not a socket's absolute path",
+        format!("{origin} {url}"),
+        "write it as unix:///run/user/1000/podman/podman.sock",
+    ))
+}
+
+/// The user's own socket, if podman answers there; systemd is asked to start it if it does not.
+async fn running(connect: &Connect) -> Option<PathBuf> {
+    let socket = connect.runtime_dir.as_ref()?.join("podman/podman.sock");
+    if socket.exists() && answers(&socket, connect.patience).await.is_ok() {
+        return Some(socket);
+    }
+    let systemctl = connect.systemctl.as_ref()?;
+    let asked = tokio::process::Command::new(systemctl)
+        .args(["--user", "start", "podman.socket"])
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .status();
+    // Short: where there is no user manager it fails at once, and where one hangs rpub can help itself.
+    match tokio::time::timeout(Duration::from_secs(5), asked).await {
+        Ok(Ok(status)) if status.success() => {}
+        _ => return None,
+    }
+    answers(&socket, connect.patience)
+        .await
+        .is_ok()
+        .then_some(socket)
+}
+
+async fn start(connect: &Connect) -> Result<Service> {
+    // Checked before anything is started: podman would work as root, and write into root's storage.
+    if nix::unistd::geteuid().is_root() {
+        return Err(engine_error(
+            "rpub runs as root, and the podman it would start would be rootful",
+            "podman system service",
+            ROOTLESS_HINT,
+        ));
+    }
+    match &connect.runtime_dir {
+        None => Err(engine_error(
+            "XDG_RUNTIME_DIR is not set, and rootless podman needs it",
+            "environment",
+            "log in as this user (ssh, machinectl shell; su and sudo do not count), or as root: `loginctl enable-linger USER`, then export XDG_RUNTIME_DIR=/run/user/$(id -u)",
+        )),
+        Some(folder) if !is_ours(folder) => Err(engine_error(
+            "XDG_RUNTIME_DIR is not a folder of this user's",
+            folder.display().to_string(),
+            "log in as this user (su and sudo keep the variable of another), then export XDG_RUNTIME_DIR=/run/user/$(id -u)",
+        )),
+        Some(_) => Service::start(connect).await,
+    }
+}
+
+/// Checks that podman answers on a socket.
+async fn answers(socket: &Path, patience: Duration) -> Result<()> {
+    let place = socket.display().to_string();
+    let connecting = tokio::net::UnixStream::connect(socket);
+    match tokio::time::timeout(patience, connecting).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => {
+            use std::io::ErrorKind as E;
+            let (what, hint) = match error.kind() {
+                E::NotFound => (
+                    "there is no such socket".to_owned(),
+                    "start the engine: `systemctl --user start podman.socket`; or leave --url and CONTAINER_HOST out",
+                ),
+                E::ConnectionRefused => (
+                    "nothing listens on that socket".to_owned(),
+                    "start the engine: `systemctl --user restart podman.socket`; or leave --url and CONTAINER_HOST out",
+                ),
+                E::PermissionDenied => ("that socket is not this user's".to_owned(), ROOTLESS_HINT),
+                _ => (
+                    format!("the socket cannot be reached: {error}"),
+                    "check the path, or leave --url and CONTAINER_HOST out",
+                ),
+            };
+            return Err(engine_error(what, place, hint));
+        }
+        Err(_) => return Err(not_podman(&NotPodman::Silent, place)),
+    }
+    match Libpod::new(socket)?.ping(patience).await {
+        Ok(_) => Ok(()),
+        Err(why) => Err(not_podman(&why, place)),
+    }
+}
+
+fn not_podman(why: &NotPodman, place: String) -> Error {
+    const HINT: &str = "name podman's socket with --url, or leave --url and CONTAINER_HOST out";
+    match why {
+        NotPodman::Silent => engine_error(
+            "what listens there does not answer",
+            place,
+            "restart the engine: `systemctl --user restart podman.socket`; or leave --url and CONTAINER_HOST out",
+        ),
+        NotPodman::Garbled(reason) => engine_error(
+            format!("what listens there does not speak podman's protocol: {reason}"),
+            place,
+            HINT,
+        ),
+        NotPodman::Other(status) => engine_error(
+            format!("what listens there is not podman (HTTP {status})"),
+            place,
+            HINT,
+        ),
+    }
+}
+
+/// Asks an engine that answers what it is, and refuses what rpub cannot use.
+async fn introduce(socket: &Path, patience: Duration) -> Result<(Libpod, Client, About)> {
+    let place = socket.display().to_string();
+    let client = Client::new(socket);
+    let about = match tokio::time::timeout(patience, client.about()).await {
+        Ok(Ok(about)) => about,
+        Ok(Err(words)) => {
+            return Err(not_podman(&NotPodman::Garbled(words), place));
+        }
+        Err(_) => return Err(not_podman(&NotPodman::Silent, place)),
+    };
+    let major = about
+        .version
+        .split('.')
+        .next()
+        .and_then(|part| part.parse::<u32>().ok());
+    if major.is_none_or(|major| major < 4) {
+        return Err(engine_error(
+            format!("podman {} is too old", about.version),
+            place,
+            "update podman to 4.3 or newer",
+        ));
+    }
+    if !about.rootless {
+        return Err(engine_error("that podman is rootful", place, ROOTLESS_HINT));
+    }
+    Ok((Libpod::new(socket)?, client, about))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+
+    #[test]
+    fn only_unix_sockets_are_taken() {
+        for url in ["unix:///run/x.sock", "/run/x.sock"] {
+            assert_eq!(socket_path(url, "--url").unwrap(), Path::new("/run/x.sock"));
+        }
+        for (url, says) in [
+            ("ssh://core@host/run/x.sock", "ssh://"),
+            ("tcp://127.0.0.1:1", "tcp://"),
+            ("unix://run/x.sock", "absolute"),
+            ("x.sock", "absolute"),
+            ("", "absolute"),
+        ] {
+            let error = socket_path(url, "CONTAINER_HOST").unwrap_err();
+            assert_eq!(error.kind, Kind::Usage);
+            assert!(error.what.contains(says), "{error}");
+            assert!(error.place.starts_with("CONTAINER_HOST"), "{error}");
+        }
+    }
+}
