@@ -1,4 +1,92 @@
 //! Decides nothing: parse, tracing, cancellation, exit code.
 //! Must never hold logic.
 
-fn main() {}
+use clap::Parser as _;
+use rpub::{
+    cli::{Cli, World},
+    events::{Event, Events},
+    ui::{self, Progress},
+};
+use std::{process::ExitCode, sync::Arc, time::Duration};
+use tokio_util::sync::CancellationToken;
+
+/// How long blocking tasks may take to end once the answer is known.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let style = cli.style();
+    let level = if style.verbosity > 1 { "debug" } else { "warn" };
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::new(
+            std::env::var("RPUB_LOG").unwrap_or_else(|_| format!("rpub={level}")),
+        ))
+        .with_writer(std::io::stderr)
+        .with_ansi(style.color)
+        .without_time()
+        .init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let error = rpub::error::Error::new(
+                rpub::error::Kind::Failed,
+                format!("no threads to run on: {error}"),
+                "this machine",
+                "check the limit of processes: ulimit -u",
+            );
+            ui::print_error(&error, style);
+            return ExitCode::from(error.kind.exit_code());
+        }
+    };
+    let code = runtime.block_on(async {
+        let (events, receiver) = Events::channel();
+        let progress = Progress::start(receiver, style);
+        let cancel = CancellationToken::new();
+        let signals = tokio::spawn(stop_on_signals(cancel.clone(), events.clone()));
+        let format = cli.format();
+        let world = World {
+            env: Arc::new(|name| std::env::var(name).ok()),
+            events,
+            cancel,
+        };
+        let outcome = cli.run(world, |answer| ui::print(answer, format)).await;
+        signals.abort();
+        // Its sender goes with it, so that the progress can end.
+        let _ = signals.await;
+        progress.finish().await;
+        match outcome {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                ui::print_error(&error, style);
+                ExitCode::from(error.kind.exit_code())
+            }
+        }
+    });
+    runtime.shutdown_timeout(LAST_WORDS);
+    code
+}
+
+/// The first SIGINT or SIGTERM asks everything to stop; the second ends the process at once.
+async fn stop_on_signals(cancel: CancellationToken, events: Events) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut int), Ok(mut term)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
+        return;
+    };
+    for first in [true, false] {
+        tokio::select! {
+            _ = int.recv() => {}
+            _ = term.recv() => {}
+        }
+        if !first {
+            std::process::exit(rpub::error::Kind::Interrupted.exit_code().into());
+        }
+        events.send(Event::Note("stopping; once more to stop at once".to_owned()));
+        cancel.cancel();
+    }
+}

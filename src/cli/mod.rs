@@ -1,2 +1,153 @@
-//! Decides nothing; names the commands.
+//! Decides nothing; names the commands and the flags they share.
 //! Must never hold logic that a library user would miss.
+
+mod assemble;
+mod build;
+mod plan;
+mod push;
+mod release;
+mod serve;
+mod verify;
+
+use crate::{
+    config,
+    error::{Error, Result},
+    events::Events,
+    model::{platform::Platform, plan::Plan, spec::Destination},
+    pipeline::{
+        build::Wanted,
+        context::{Clock, Context},
+        plan::Env,
+    },
+    ui::{Answer, Color, Format, Style},
+};
+use clap::{Args, Parser, Subcommand};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use tokio_util::sync::CancellationToken;
+
+/// Publish multi-architecture container images with rootless podman: one digest on every registry, or nothing.
+#[derive(Debug, Parser)]
+#[command(name = "rpub", version, about, long_about = None, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 a build failed, 4 a registry failed after all retries,\n\
+5 interrupted, 6 podman not usable, 7 not authenticated or not permitted.\n\n\
+Result on stdout, everything else on stderr. Start with: rpub plan")]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+struct Global {
+    /// The configuration
+    #[arg(short, long, global = true, value_name = "FILE", default_value = config::FILE, env = "RPUB_CONFIG")]
+    config: PathBuf,
+    /// podman's socket (unix:///PATH); found or started where it is not named
+    #[arg(long, global = true, value_name = "URL", env = "RPUB_URL")]
+    url: Option<String>,
+    /// Where credentials are, instead of the usual places
+    #[arg(long, global = true, value_name = "FILE", env = "RPUB_AUTHFILE")]
+    authfile: Option<PathBuf>,
+    /// Publish here instead of to the registries of the configuration: HOST/NAMESPACE, or a folder (./out); repeatable
+    #[arg(long, global = true, value_name = "WHERE", env = "RPUB_TO", value_delimiter = ',')]
+    to: Vec<Destination>,
+    /// How to give the result
+    #[arg(long, global = true, value_enum, default_value = "human", env = "RPUB_FORMAT")]
+    format: Format,
+    /// Say more; twice: much more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Say nothing but warnings, errors and the result
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Colours on stderr
+    #[arg(long, global = true, value_enum, default_value = "auto", env = "RPUB_COLOR")]
+    color: Color,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Plan(plan::Args),
+    Build(build::Args),
+    Push(push::Args),
+    Assemble(assemble::Args),
+    Verify(verify::Args),
+    Release(release::Args),
+    Serve(serve::Args),
+}
+
+/// What a command needs of the process around it.
+pub struct World {
+    /// Looks an environment variable up.
+    pub env: Arc<Env>,
+    /// Where progress is told.
+    pub events: Events,
+    /// Cancelled when the user asks to stop.
+    pub cancel: CancellationToken,
+}
+
+impl Cli {
+    /// How stderr looks.
+    pub fn style(&self) -> Style {
+        Style::new(self.global.verbose, self.global.quiet, self.global.color)
+    }
+
+    /// How results are given.
+    pub fn format(&self) -> Format {
+        self.global.format
+    }
+
+    /// Runs the command; `answer` is given its result as soon as it is known.
+    pub async fn run(self, world: World, answer: impl Fn(&Answer)) -> Result<()> {
+        let result = match self.command {
+            Command::Serve(args) => return args.run(world, answer).await,
+            Command::Plan(args) => args.run(&self.global.context(world)?)?,
+            Command::Build(args) => args.run(&self.global.context(world)?).await?,
+            Command::Push(args) => args.run(&self.global.context(world)?).await?,
+            Command::Assemble(args) => args.run(&self.global.context(world)?).await?,
+            Command::Verify(args) => args.run(&self.global.context(world)?).await?,
+            Command::Release(args) => args.run(&self.global.context(world)?).await?,
+        };
+        answer(&result);
+        Ok(())
+    }
+}
+
+impl Global {
+    /// The configuration with the flags over it.
+    fn context(self, world: World) -> Result<Context> {
+        let mut spec = config::load(&self.config, &*world.env)?;
+        if !self.to.is_empty() {
+            spec.destinations = self.to;
+        }
+        let parent = self.config.parent().unwrap_or(Path::new(""));
+        let folder = std::path::absolute(parent)
+            .map_err(|e| Error::io("find the configuration's folder", parent, &e))?;
+        Ok(Context {
+            spec,
+            folder,
+            env: world.env,
+            events: world.events,
+            cancel: world.cancel,
+            url: self.url,
+            authfile: self.authfile,
+            clock: Clock::default(),
+        })
+    }
+}
+
+/// The plan for a REF argument and image names.
+fn plan(context: &Context, git_ref: Option<&str>, images: &[String]) -> Result<Plan> {
+    let folder = &context.folder;
+    let env = &*context.env;
+    crate::pipeline::plan::make(&context.spec, folder, git_ref, images, env, &context.events)
+}
+
+/// What `--platform` wants; nothing said means this machine's own.
+fn wanted(platforms: Vec<Platform>) -> Option<Wanted> {
+    (!platforms.is_empty()).then_some(Wanted::These(platforms))
+}

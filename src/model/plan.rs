@@ -167,40 +167,42 @@ fn labels(spec: &Spec, image: &ImageSpec, inputs: &Inputs) -> BTreeMap<String, S
 pub struct PlanDocument {
     /// The version of this document's form.
     #[schemars(extend("const" = 1))]
-    schema: u32,
+    pub schema: u32,
     /// The full ref: `refs/tags/v1.2.3`.
     #[serde(rename = "ref")]
-    git_ref: String,
+    pub git_ref: String,
     /// The version without its `v`; null where the ref is no version.
-    version: Option<String>,
+    pub version: Option<String>,
     /// The commit id; null outside a git repository.
-    revision: Option<String>,
+    pub revision: Option<String>,
     /// One per image, in the order of rpub.toml.
-    images: Vec<ImageDocument>,
+    pub images: Vec<ImageDocument>,
 }
 
+/// One image of a plan.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "image", deny_unknown_fields)]
-struct ImageDocument {
+pub struct ImageDocument {
     /// The image's name in rpub.toml.
-    name: String,
+    pub name: String,
     /// What is built.
-    platforms: Vec<PlatformDocument>,
+    pub platforms: Vec<PlatformDocument>,
     /// The tags it gets, `latest` last.
-    tags: Vec<String>,
+    pub tags: Vec<String>,
     /// Where it goes, each ready for `:TAG` to be appended.
-    repositories: Vec<String>,
+    pub repositories: Vec<String>,
     /// Its labels.
-    labels: BTreeMap<String, String>,
+    pub labels: BTreeMap<String, String>,
 }
 
+/// One platform of an image.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "platform", deny_unknown_fields)]
-struct PlatformDocument {
+pub struct PlatformDocument {
     /// `os/arch[/variant]`.
-    platform: String,
+    pub platform: String,
     /// The Containerfile, relative to rpub.toml.
-    containerfile: String,
+    pub containerfile: String,
 }
 
 impl Plan {

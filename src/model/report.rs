@@ -79,3 +79,25 @@ impl From<&Child> for PlatformReport {
         }
     }
 }
+
+/// One image that `rpub build` left in podman's storage.
+#[derive(Debug, Serialize)]
+pub struct BuiltDocument {
+    /// Its name in rpub.toml.
+    pub name: String,
+    /// What it runs on.
+    pub platform: String,
+    /// podman's id.
+    pub id: String,
+    /// Its name in podman's storage.
+    pub reference: String,
+}
+
+/// Where `rpub serve` listens and what it has.
+#[derive(Debug, Serialize)]
+pub struct ServingDocument {
+    /// `127.0.0.1:5000`.
+    pub address: String,
+    /// What can be pulled: `127.0.0.1:5000/app:1.2.3`.
+    pub references: Vec<String>,
+}

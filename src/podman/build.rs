@@ -7,7 +7,7 @@ use super::libpod::{Failure, Lines};
 use super::{Engine, Inspected, engine_error};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    containerfile::declares_healthcheck, fault::one_line, manifest::media_type, platform::Platform,
+    containerfile::declares_healthcheck, digest::Digest, fault::one_line, manifest::media_type, platform::Platform,
 };
 use reqwest::Method;
 use std::collections::{BTreeMap, VecDeque};
@@ -42,13 +42,18 @@ pub struct BuildRequest {
 
 /// An image's id in podman's storage: 64 hex digits, the digest of its config. It is not the digest of any registry.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ImageId(String);
+pub struct ImageId(String, Digest);
 
 impl ImageId {
     /// The id as podman prints it; `None` where the text is not one.
     pub fn parse(text: &str) -> Option<Self> {
-        let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-        (text.len() == 64 && text.bytes().all(hex)).then(|| ImageId(text.to_owned()))
+        let digest = format!("sha256:{text}").parse().ok()?;
+        Some(ImageId(text.to_owned(), digest))
+    }
+
+    /// The digest of the image's config.
+    pub fn digest(&self) -> Digest {
+        self.1
     }
 
     /// 64 hex digits.

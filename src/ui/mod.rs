@@ -1,2 +1,136 @@
-//! Decides how events, results and errors look.
-//! Must never decide anything about a release.
+//! Decides how events, results and errors look; the only room that prints.
+//! Must never decide anything about a release, or put anything but results on stdout.
+
+mod answer;
+mod failure;
+mod progress;
+
+pub use answer::Answer;
+pub use progress::Progress;
+
+use crate::error::Error;
+use clap::ValueEnum;
+use std::io::{IsTerminal as _, Write as _};
+
+/// How results are given on stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Human,
+    /// For programs: one JSON document, its form versioned by "schema".
+    Json,
+}
+
+/// When to use colours on stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set or TERM is dumb.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How much to say, and whether in colours.
+#[derive(Debug, Clone, Copy)]
+pub struct Style {
+    /// -1 quiet, 0 usual, 1 and more: verbose.
+    pub verbosity: i8,
+    /// Whether stderr takes colours.
+    pub color: bool,
+}
+
+impl Style {
+    /// From the flags and the environment.
+    pub fn new(verbose: u8, quiet: bool, color: Color) -> Self {
+        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let color = match color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => {
+                let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+                std::io::stderr().is_terminal() && !set("NO_COLOR") && !dumb
+            }
+        };
+        let verbosity = if quiet {
+            -1
+        } else {
+            i8::try_from(verbose).unwrap_or(i8::MAX)
+        };
+        Style { verbosity, color }
+    }
+
+    /// `text` in an ANSI style (`1` bold, `31` red …) where colours are on.
+    fn paint(self, style: &str, text: &str) -> String {
+        if self.color {
+            format!("\u{1b}[{style}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+/// A result, on stdout. A reader that has gone away is no failure.
+pub fn print(answer: &Answer, format: Format) {
+    let text = match format {
+        Format::Human => answer.human(),
+        Format::Json => answer.json(),
+    };
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes());
+    let _ = out.flush();
+}
+
+/// A failure, on stderr: what, where, what to do.
+pub fn print_error(error: &Error, style: Style) {
+    let _ = std::io::stderr()
+        .lock()
+        .write_all(failure::text(error, style).as_bytes());
+}
+
+/// Bytes for people: `512 B`, `1.5 KiB`, `2.4 GiB`.
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    // Precision is lost far below what one decimal shows.
+    #[allow(clippy::cast_precision_loss)]
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while value >= 1023.95 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
+
+/// Seconds for people: `0.3 s`, `2 min 5 s`.
+pub(crate) fn seconds(seconds: f64) -> String {
+    if seconds < 60.0 {
+        return format!("{seconds:.1} s");
+    }
+    // Positive and far below u64's end: stages take minutes.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let whole = seconds.round() as u64;
+    format!("{} min {} s", whole / 60, whole % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn sizes_and_times_are_short() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (1_048_575, "1.0 MiB"),
+            (2_576_980_378, "2.4 GiB"),
+        ] {
+            assert_eq!(super::size(bytes), text);
+        }
+        assert_eq!(super::seconds(0.26), "0.3 s");
+        assert_eq!(super::seconds(125.0), "2 min 5 s");
+    }
+}

@@ -1,0 +1,32 @@
+//! Decides the arguments of `rpub release`.
+//! Must never do a stage's work itself.
+
+use crate::{
+    error::Result,
+    pipeline::{
+        context::Context,
+        release::{self, Source},
+    },
+    ui::Answer,
+};
+use std::path::PathBuf;
+
+/// Build, push by digest, assemble, verify, tag, verify: all of it
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  rpub release v1.2.3\n  rpub release v1.2.3 --to ./out\n  rpub release --digests digests")]
+pub(super) struct Args {
+    /// A version, branch, tag or full ref [default: $GITHUB_REF, else what is checked out]
+    #[arg(value_name = "REF")]
+    git_ref: Option<String>,
+    /// Build nothing: take what other machines pushed, by the digest records in this folder
+    #[arg(long, value_name = "DIR", env = "RPUB_DIGESTS")]
+    digests: Option<PathBuf>,
+}
+
+impl Args {
+    pub(super) async fn run(self, context: &Context) -> Result<Answer> {
+        let plan = super::plan(context, self.git_ref.as_deref(), &[])?;
+        let source = self.digests.as_deref().map_or(Source::Built, Source::Records);
+        Ok(Answer::Released(release::release(context, &plan, source).await?))
+    }
+}

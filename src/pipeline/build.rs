@@ -1,0 +1,125 @@
+//! Decides what is built for a plan, and that what was built is what was asked for.
+//! Must never push, nor let a wrong image go on.
+
+use super::{context::Context, scraps::Scraps};
+use crate::{
+    error::{Error, Kind, Result},
+    events::{Event, Stage},
+    model::{
+        plan::{ImagePlan, Plan},
+        platform::Platform,
+        reference::RepositoryName,
+    },
+    podman::{BuildRequest, Engine, ImageId, Inspected},
+};
+
+/// An image in podman's storage that passed its checks.
+#[derive(Debug, Clone)]
+pub struct Built {
+    /// Its name in rpub.toml.
+    pub image: RepositoryName,
+    /// What it runs on.
+    pub platform: Platform,
+    /// How this run calls it in podman's storage.
+    pub name: String,
+    /// Its id, which is its config's digest.
+    pub id: ImageId,
+    /// What podman says of it.
+    pub inspected: Inspected,
+}
+
+/// Which platforms to build.
+#[derive(Debug, Clone)]
+pub enum Wanted {
+    /// All that the plan names.
+    All,
+    /// Only these.
+    These(Vec<Platform>),
+}
+
+impl Wanted {
+    /// Whether to build for `platform`.
+    pub fn includes(&self, platform: &Platform) -> bool {
+        match self {
+            Wanted::All => true,
+            Wanted::These(platforms) => platforms.contains(platform),
+        }
+    }
+}
+
+/// Builds every image of the plan for the platforms wanted, one after the other, in the plan's order.
+///
+/// The first failure ends it (exit 3). With nothing to build it is a usage error.
+pub async fn images(
+    context: &Context,
+    engine: &Engine,
+    plan: &Plan,
+    wanted: &Wanted,
+    scraps: &Scraps,
+) -> Result<Vec<Built>> {
+    context.stage(Stage::Build);
+    let mut built = Vec::new();
+    for image in &plan.images {
+        for (platform, file) in &image.spec.platforms {
+            if wanted.includes(platform) {
+                built.push(one(context, engine, image, platform, file, scraps).await?);
+            }
+        }
+    }
+    if built.is_empty() {
+        return Err(Error::usage(
+            "no image has a platform that was asked for",
+            "--platform",
+            "rpub plan lists the platforms of each image",
+        ));
+    }
+    Ok(built)
+}
+
+async fn one(
+    context: &Context,
+    engine: &Engine,
+    image: &ImagePlan,
+    platform: &Platform,
+    file: &str,
+    scraps: &Scraps,
+) -> Result<Built> {
+    let request = BuildRequest {
+        context: context.path(&image.spec.context),
+        containerfile: context.path(file),
+        platform: platform.clone(),
+        tag: scraps.image(image.name(), platform),
+        labels: image.labels.clone(),
+        args: image.spec.args.clone(),
+        target: image.spec.target.clone(),
+        no_cache: false,
+    };
+    let mut tell = |line: &str| {
+        context.events.send(Event::BuildLine {
+            image: image.name().to_string(),
+            platform: platform.clone(),
+            line: line.to_owned(),
+        });
+    };
+    let id = engine.build(&request, &mut tell).await?;
+    let inspected = engine.inspect(id.as_str()).await?.ok_or_else(|| {
+        Error::new(
+            Kind::Build,
+            "podman says it built the image, and has none",
+            request.tag.clone(),
+            "something else removes images here; run it again",
+        )
+    })?;
+    context.events.send(Event::Built {
+        image: image.name().to_string(),
+        platform: platform.clone(),
+        id: inspected.id.clone(),
+    });
+    Ok(Built {
+        image: image.name().clone(),
+        platform: platform.clone(),
+        name: request.tag,
+        id,
+        inspected,
+    })
+}

@@ -1,0 +1,175 @@
+//! Decides how built images reach every target by digest: podman to the relay once, the relay to all of them.
+//! Must never write a tag to a target.
+
+use super::{build::Built, context::Context, targets::Targets};
+use crate::{
+    error::{Error, Kind, Result},
+    events::{Events, Stage},
+    model::{
+        manifest::RawManifest,
+        plan::Plan,
+        record::Record,
+        reference::{Reference, RepositoryName, Tag},
+    },
+    podman::{Engine, ImageId, Login},
+    relay::{Access, Options, Relay},
+};
+use futures::{StreamExt, TryStreamExt, stream};
+use std::{collections::BTreeMap, sync::Arc};
+use tokio_util::sync::CancellationToken;
+
+/// A second push at once keeps the relay's uploads busy while podman reads and compresses; more only compete for cores.
+const PUSHES_AT_ONCE: usize = 2;
+
+/// The relay of this run with the targets behind it.
+pub struct Dock {
+    /// The loopback registry.
+    pub relay: Relay,
+    /// What stands behind it.
+    pub targets: Arc<Targets>,
+}
+
+impl Dock {
+    /// Starts the relay for the plan's images.
+    pub async fn open(context: &Context, plan: &Plan) -> Result<Dock> {
+        let targets = Arc::new(Targets::open(context, plan)?);
+        let options = Options {
+            access: Access::with_random_password(targets.spool(&*context.env)?)?,
+            preferred_port: Some(preferred_port()),
+        };
+        let events: Events = context.events.clone();
+        let routes = Arc::clone(&targets);
+        let relay = Relay::start(options, routes, events, CancellationToken::new()).await?;
+        Ok(Dock { relay, targets })
+    }
+
+    /// Ends the relay; the folder of its spool goes too where it is rpub's own and empty.
+    pub async fn close(self) {
+        self.relay.shutdown().await;
+    }
+
+    /// What podman needs to push to the relay.
+    pub fn login(&self) -> Login<'_> {
+        Login {
+            user: self.relay.user(),
+            password: self.relay.password(),
+        }
+    }
+
+    /// How podman calls a reference of an image at the relay.
+    pub fn address(&self, image: &RepositoryName, reference: &Reference) -> String {
+        let separator = match reference {
+            Reference::Tag(_) => ':',
+            Reference::Digest(_) => '@',
+        };
+        format!("{}/{image}{separator}{reference}", self.relay.address())
+    }
+
+    /// What podman has pushed under `tag`, or the reason why it has not: the target's own, where there is one.
+    pub fn received(
+        &self,
+        image: &RepositoryName,
+        tag: &Tag,
+        pushed: Result<()>,
+    ) -> Result<RawManifest> {
+        if let Err(error) = pushed {
+            return Err(self.relay.take_fault(image).map_or(error, Error::from));
+        }
+        let reference = Reference::Tag(tag.clone());
+        self.relay.pushed(image, &reference).ok_or_else(|| {
+            Error::new(
+                Kind::Engine,
+                "podman says it pushed, and the relay has nothing",
+                self.address(image, &reference),
+                "run it again with -v, and report it with podman's version",
+            )
+        })
+    }
+}
+
+/// The same port for the same user on every run, where it is free: podman remembers per host and port which compressed
+/// blob a layer became, and skips compressing it the next time.
+fn preferred_port() -> u16 {
+    let uid = nix::unistd::getuid().as_raw();
+    // Below the range that the kernel gives out (32768…), above the services that people run by hand.
+    26_000 + u16::try_from(uid % 4_000).unwrap_or(0)
+}
+
+/// Pushes `built`, each to all of its image's targets; one record each, in the same order.
+pub async fn images(
+    context: &Context,
+    engine: &Engine,
+    dock: &Dock,
+    plan: &Plan,
+    built: &[Built],
+) -> Result<Vec<Record>> {
+    context.stage(Stage::Push);
+    check_space(dock, built)?;
+    stream::iter(built)
+        .map(|built| one(engine, dock, plan, built))
+        .buffered(PUSHES_AT_ONCE)
+        .try_collect()
+        .await
+}
+
+async fn one(engine: &Engine, dock: &Dock, plan: &Plan, built: &Built) -> Result<Record> {
+    // A slug is made of characters that a tag may have.
+    let tag: Tag = built.platform.slug().parse().map_err(|error| {
+        Error::new(
+            Kind::Failed,
+            format!("{error}"),
+            built.name.clone(),
+            "report this platform",
+        )
+    })?;
+    dock.relay.expect_config(&built.image, built.id.digest());
+    let destination = dock.address(&built.image, &Reference::Tag(tag.clone()));
+    let pushed = engine.push(&built.name, &destination, dock.login()).await;
+    let manifest = dock.received(&built.image, &tag, pushed)?;
+    Ok(Record {
+        schema: 1,
+        image: built.image.to_string(),
+        platform: built.platform.clone(),
+        digest: manifest.digest(),
+        media_type: manifest.media_type().to_owned(),
+        size: manifest.bytes().len() as u64,
+        repositories: dock
+            .targets
+            .of(&built.image)
+            .iter()
+            .map(|target| target.repository().to_string())
+            .collect(),
+        git_ref: plan.git_ref.to_string(),
+        revision: plan.revision.as_ref().map(ToString::to_string),
+        version: plan.version(),
+        podman: engine.version().to_owned(),
+    })
+}
+
+/// Compressed layers are hardly ever larger than the image, so the sum of the images' sizes is enough for sure.
+fn check_space(dock: &Dock, built: &[Built]) -> Result<()> {
+    let sizes: BTreeMap<ImageId, u64> = built
+        .iter()
+        .map(|b| (b.id.clone(), b.inspected.size))
+        .collect();
+    let need: u64 = sizes.values().sum();
+    let folder = dock.relay.spool();
+    let free = dock
+        .relay
+        .spool_free()
+        .map_err(|e| Error::io("ask for its free space", folder, &e))?;
+    if need <= free {
+        return Ok(());
+    }
+    let mib = |bytes: u64| bytes / (1024 * 1024);
+    Err(Error::new(
+        Kind::Failed,
+        format!(
+            "too little space for files on their way: {} MiB may be needed, {} MiB are free",
+            mib(need),
+            mib(free)
+        ),
+        folder.display().to_string(),
+        "free some space there, or set XDG_CACHE_HOME to a larger disk",
+    ))
+}

@@ -1,0 +1,104 @@
+//! Decides how rpub names what it makes in podman's storage, and takes it away again.
+//! Must never remove an image or a list by anything but a name that this run made.
+
+use crate::{
+    error::Result,
+    model::{platform::Platform, reference::RepositoryName},
+    podman::Engine,
+};
+use std::sync::{Mutex, PoisonError};
+
+/// What one run has made in podman's storage and nobody needs after it.
+#[derive(Debug)]
+pub struct Scraps {
+    run: String,
+    made: Mutex<Vec<Scrap>>,
+}
+
+#[derive(Debug, Clone)]
+enum Scrap {
+    Image(String),
+    List(String),
+}
+
+/// The repository that an image has in podman's storage.
+fn local(image: &RepositoryName) -> String {
+    format!("localhost/rpub/{image}")
+}
+
+/// The name under which `rpub build` keeps an image: `localhost/rpub/app:linux-amd64`.
+pub fn kept_name(image: &RepositoryName, platform: &Platform) -> String {
+    format!("{}:{}", local(image), platform.slug())
+}
+
+impl Scraps {
+    /// For a new run, whose names no other run shares: made of the process id and the time.
+    pub fn new() -> Self {
+        let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let nanos = since_1970.map_or(0, |time| time.as_nanos());
+        Scraps {
+            run: format!("run-{:x}-{nanos:x}", std::process::id()),
+            made: Mutex::default(),
+        }
+    }
+
+    /// A name for an image of this run; two runs at once never share one.
+    pub fn image(&self, image: &RepositoryName, platform: &Platform) -> String {
+        let name = format!("{}:{}-{}", local(image), self.run, platform.slug());
+        self.note(Scrap::Image(name.clone()));
+        name
+    }
+
+    /// A name for a manifest list of this run.
+    pub fn list(&self, image: &RepositoryName) -> String {
+        let name = format!("{}:{}-list", local(image), self.run);
+        self.note(Scrap::List(name.clone()));
+        name
+    }
+
+    fn note(&self, scrap: Scrap) {
+        self.made
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(scrap);
+    }
+
+    /// Lets `kept` name the image that is now called `built`. What it named before goes, if nothing else names it.
+    ///
+    /// The old image is removed by a name of its own, never by id: another run may be using it under another name.
+    pub async fn keep(
+        &self,
+        engine: &Engine,
+        built: &str,
+        image: &RepositoryName,
+        platform: &Platform,
+    ) -> Result<()> {
+        let kept = kept_name(image, platform);
+        if engine.inspect(&kept).await?.is_some() {
+            let old = format!("{}-{}-old", self.run, platform.slug());
+            self.note(Scrap::Image(format!("{}:{old}", local(image))));
+            engine.tag(&kept, &local(image), &old).await?;
+        }
+        engine.tag(built, &local(image), &platform.slug()).await
+    }
+
+    /// Removes all of it; what cannot be removed is told in `warn`.
+    pub async fn clear(&self, engine: &Engine, warn: impl Fn(String)) {
+        let made = std::mem::take(&mut *self.made.lock().unwrap_or_else(PoisonError::into_inner));
+        for scrap in made.iter().rev() {
+            let (name, done) = match scrap {
+                Scrap::Image(name) => (name, engine.untag_or_remove(name).await),
+                Scrap::List(name) => (name, engine.manifest_remove(name).await),
+            };
+            if let Err(error) = done {
+                warn(format!("{name} stays in podman's storage: {error}"));
+            }
+        }
+    }
+}
+
+impl Default for Scraps {
+    fn default() -> Self {
+        Scraps::new()
+    }
+}

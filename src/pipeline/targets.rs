@@ -1,0 +1,107 @@
+//! Decides which targets each image of a plan has, and opens them.
+//! Must never open the same registry twice: back-off and tokens belong to the host.
+
+use super::context::Context;
+use crate::{
+    error::{Error, Result},
+    model::{
+        plan::Plan,
+        reference::{Host, RepositoryName},
+        spec::Destination,
+    },
+    registry::{self, CredentialSource, Environment, Registry},
+    relay::Routes,
+    store::Store,
+    target::Target,
+};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Every image's targets, in the order of rpub.toml.
+pub struct Targets {
+    by_image: BTreeMap<RepositoryName, Vec<Arc<dyn Target>>>,
+    folders: Vec<PathBuf>,
+}
+
+impl Targets {
+    /// Opens what the plan names; nothing is asked of a registry yet.
+    pub fn open(context: &Context, plan: &Plan) -> Result<Targets> {
+        let mut registries: HashMap<Host, Registry> = HashMap::new();
+        let mut by_image = BTreeMap::new();
+        let mut folders = Vec::new();
+        for image in &plan.images {
+            let mut targets: Vec<Arc<dyn Target>> = Vec::new();
+            for (destination, repository) in &image.repositories {
+                match destination {
+                    Destination::Directory(path) => {
+                        let folder = context.path(path);
+                        let store = Store::new(&folder, path);
+                        targets.push(Arc::new(store.repository(&repository.name)));
+                        folders.push(folder);
+                    }
+                    Destination::Registry(spec) => {
+                        let registry = match registries.get(&spec.host) {
+                            Some(known) => known.clone(),
+                            None => {
+                                let opened = Self::registry(context, spec)?;
+                                registries.insert(spec.host.clone(), opened.clone());
+                                opened
+                            }
+                        };
+                        targets.push(Arc::new(registry.repository(repository.name.clone())));
+                    }
+                }
+            }
+            by_image.insert(image.name().clone(), targets);
+        }
+        Ok(Targets { by_image, folders })
+    }
+
+    fn registry(
+        context: &Context,
+        spec: &crate::model::spec::RegistrySpec,
+    ) -> Result<Registry> {
+        let mut options = registry::Options::new(spec.host.clone());
+        options.insecure = spec.insecure;
+        options.ca_file = spec.ca_file.as_ref().map(|path| context.path(path));
+        options.policy = context.spec.retry;
+        let credentials =
+            CredentialSource::new(context.authfile.clone(), Environment::of_process())?;
+        // Requests are stopped by dropping them; tags that began to move must be let finish.
+        let requests = tokio_util::sync::CancellationToken::new();
+        Registry::new(options, credentials, context.events.clone(), requests)
+    }
+
+    /// The targets of an image of the plan.
+    pub fn of(&self, image: &RepositoryName) -> &[Arc<dyn Target>] {
+        self.by_image.get(image).map_or(&[], Vec::as_slice)
+    }
+
+    /// Where blobs wait on their way: in the first directory store, so that they are linked into it instead of copied;
+    /// else in the user's cache.
+    pub fn spool(&self, env: &super::plan::Env) -> Result<PathBuf> {
+        if let Some(folder) = self.folders.first() {
+            return Ok(folder.join(".rpub"));
+        }
+        let absolute = |name: &str| env(name).filter(|p| Path::new(p).is_absolute());
+        let cache = absolute("XDG_CACHE_HOME")
+            .map(PathBuf::from)
+            .or_else(|| Some(Path::new(&absolute("HOME")?).join(".cache")));
+        cache.map(|cache| cache.join("rpub")).ok_or_else(|| {
+            Error::usage(
+                "there is no folder for files on their way",
+                "the environment",
+                "set HOME or XDG_CACHE_HOME",
+            )
+        })
+    }
+}
+
+impl Routes for Targets {
+    fn targets(&self, name: &RepositoryName) -> Option<Vec<Arc<dyn Target>>> {
+        self.by_image.get(name).cloned()
+    }
+}

@@ -1,0 +1,267 @@
+//! Decides whether what is published is what was meant, by reading all of it back from every target.
+//! Must never trust an answer that it did not check against a digest.
+
+use super::{assemble::List, context::Context, targets::Targets};
+use crate::{
+    error::{Error, Kind, Result},
+    events::Stage,
+    model::{
+        containerfile,
+        digest::Digest,
+        manifest::{Body, CONFIG_LIMIT, ImageConfig, RawManifest},
+        plan::{Child, ImagePlan, Plan},
+        platform::Platform,
+        reference::{Reference, Tag},
+        report::{PlatformReport, Published, Report},
+    },
+    target::Target,
+};
+use futures::{StreamExt, TryStreamExt, future::try_join_all, stream};
+use std::sync::Arc;
+
+/// Blobs asked for at once, per target.
+const ASKED_AT_ONCE: usize = 8;
+
+/// A label that may differ where there is no commit to take the time from.
+const CREATED: &str = "org.opencontainers.image.created";
+
+fn wrong(target: &dyn Target, what: String) -> Error {
+    Error::new(
+        Kind::Registry,
+        what,
+        target.repository().to_string(),
+        "run rpub release again; if it stays, something else writes to this repository",
+    )
+}
+
+/// Reads every list back by digest from every target, with children, platforms, labels and HEALTHCHECK.
+///
+/// Answers the children of each image with the compressed sizes that users will pull.
+pub async fn lists(
+    context: &Context,
+    targets: &Targets,
+    plan: &Plan,
+    lists: &[List],
+) -> Result<Vec<Published>> {
+    context.stage(Stage::Verify);
+    let mut out = Vec::new();
+    for (image, list) in plan.images.iter().zip(lists) {
+        let digest = list.manifest.digest();
+        let reads = targets
+            .of(image.name())
+            .iter()
+            .map(|target| one_list(context, &**target, image, digest));
+        let mut platforms = try_join_all(reads).await?;
+        // Every target gave the same children of the same digests, so the first speaks for all.
+        out.push(published(image, digest, platforms.swap_remove(0)));
+    }
+    Ok(out)
+}
+
+/// Reads every tag back from every target: each names its list.
+pub async fn tags(
+    context: &Context,
+    targets: &Targets,
+    plan: &Plan,
+    lists: &[List],
+) -> Result<()> {
+    context.stage(Stage::Verify);
+    for (image, list) in plan.images.iter().zip(lists) {
+        for tag in &image.tags {
+            let found = resolve_everywhere(targets.of(image.name()), tag).await?;
+            for (target, digest) in found {
+                if digest != Some(list.manifest.digest()) {
+                    let names = digest.map_or_else(|| "nothing".to_owned(), |d| d.to_string());
+                    let meant = list.manifest.digest();
+                    return Err(wrong(&*target, format!("{tag} names {names}, not {meant}")));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn resolve_everywhere(
+    targets: &[Arc<dyn Target>],
+    tag: &Tag,
+) -> Result<Vec<(Arc<dyn Target>, Option<Digest>)>> {
+    let reference = Reference::Tag(tag.clone());
+    let asks = targets.iter().map(|target| async {
+        let digest = target.resolve(&reference).await?;
+        Ok((Arc::clone(target), digest))
+    });
+    try_join_all(asks).await
+}
+
+/// `rpub verify`: what is published for a plan, whoever published it.
+pub async fn published_for(context: &Context, plan: &Plan) -> Result<Report> {
+    context.stage(Stage::Verify);
+    let targets = Targets::open(context, plan)?;
+    let mut images = Vec::new();
+    for image in &plan.images {
+        let mut agreed: Option<(String, Digest)> = None;
+        for tag in &image.tags {
+            for (target, digest) in resolve_everywhere(targets.of(image.name()), tag).await? {
+                let name = target.repository().at(&tag.clone().into());
+                let digest =
+                    digest.ok_or_else(|| wrong(&*target, format!("there is no {tag}")))?;
+                match &agreed {
+                    Some((first, other)) if *other != digest => {
+                        let what = format!("{tag} names {digest}, and {first} names {other}");
+                        return Err(wrong(&*target, what));
+                    }
+                    Some(_) => {}
+                    None => agreed = Some((name, digest)),
+                }
+            }
+        }
+        // A plan has at least one tag, and an image at least one target.
+        let Some((_, digest)) = agreed else { continue };
+        let reads = targets
+            .of(image.name())
+            .iter()
+            .map(|target| one_list(context, &**target, image, digest));
+        let mut platforms = try_join_all(reads).await?;
+        images.push(published(image, digest, platforms.swap_remove(0)));
+    }
+    Ok(report(context, plan, None, images))
+}
+
+/// The report of what was read back.
+pub fn report(
+    context: &Context,
+    plan: &Plan,
+    podman: Option<String>,
+    images: Vec<Published>,
+) -> Report {
+    Report {
+        schema: 1,
+        git_ref: plan.git_ref.to_string(),
+        version: plan.version(),
+        revision: plan.revision.as_ref().map(ToString::to_string),
+        podman,
+        images,
+        stages: context.clock.times(),
+    }
+}
+
+fn published(image: &ImagePlan, digest: Digest, children: Vec<Child>) -> Published {
+    Published {
+        name: image.name().to_string(),
+        digest,
+        tags: image.tags.iter().map(ToString::to_string).collect(),
+        repositories: image
+            .repositories
+            .iter()
+            .map(|(_, repository)| repository.to_string())
+            .collect(),
+        references: crate::model::plan::pull_references(image),
+        platforms: children.iter().map(PlatformReport::from).collect(),
+    }
+}
+
+/// Reads one list from one target; its children in the plan's order, sizes as users pull them.
+async fn one_list(
+    context: &Context,
+    target: &dyn Target,
+    image: &ImagePlan,
+    digest: Digest,
+) -> Result<Vec<Child>> {
+    let list = read(target, digest).await?;
+    let listed = list.children();
+    let wanted = &image.spec.platforms;
+    if listed.len() != wanted.len() {
+        let what = format!("{digest} lists {} manifests for {} platforms", listed.len(), wanted.len());
+        return Err(wrong(target, what));
+    }
+    let mut out = Vec::new();
+    for (platform, file) in wanted {
+        let entry = listed.iter().find(|entry| {
+            entry.platform.as_ref().is_some_and(|listed| listed.is(platform))
+        });
+        let Some(entry) = entry else {
+            return Err(wrong(target, format!("{digest} does not list {platform}")));
+        };
+        let manifest = read(target, entry.digest).await?;
+        let size = check_child(context, target, image, platform, file, &manifest).await?;
+        out.push(Child {
+            platform: platform.clone(),
+            digest: entry.digest,
+            size,
+        });
+    }
+    Ok(out)
+}
+
+async fn read(target: &dyn Target, digest: Digest) -> Result<RawManifest> {
+    let manifest = target.read_manifest(&digest.into()).await?;
+    manifest.ok_or_else(|| wrong(target, format!("{digest} is not there")))
+}
+
+/// Checks one child: its blobs are there, its config is for the platform and has the labels and the HEALTHCHECK.
+/// Answers the size in bytes of its config and layers.
+async fn check_child(
+    context: &Context,
+    target: &dyn Target,
+    image: &ImagePlan,
+    platform: &Platform,
+    file: &str,
+    manifest: &RawManifest,
+) -> Result<u64> {
+    let digest = manifest.digest();
+    let Body::Image { config, .. } = manifest.body() else {
+        return Err(wrong(target, format!("{digest} is a list inside a list")));
+    };
+    let sizes: Vec<u64> = stream::iter(manifest.blobs())
+        .map(|blob| async move {
+            match target.blob_size(blob.digest).await? {
+                Some(size) if size == blob.size => Ok(size),
+                Some(size) => {
+                    let what = format!("blob {} has {size} bytes, not {}", blob.digest, blob.size);
+                    Err(wrong(target, what))
+                }
+                None => Err(wrong(target, format!("blob {} is not there", blob.digest))),
+            }
+        })
+        .buffered(ASKED_AT_ONCE)
+        .try_collect()
+        .await?;
+    let config = read_config(target, config.digest).await?;
+    if !platform.accepts(&config.os, &config.architecture, config.variant.as_deref()) {
+        let what = format!("{digest} is for {}/{}, not {platform}", config.os, config.architecture);
+        return Err(wrong(target, what));
+    }
+    let labels = config.labels();
+    for (key, value) in image.labels.iter().filter(|(key, _)| *key != CREATED) {
+        if labels.get(key) != Some(value) {
+            let has = labels.get(key).map_or("nothing", String::as_str);
+            return Err(wrong(target, format!("{digest}: label {key} is {has:?}, not {value:?}")));
+        }
+    }
+    // The Containerfile may be gone where another machine built; podman's checks have run there.
+    let declared = std::fs::read_to_string(context.path(file))
+        .is_ok_and(|text| containerfile::declares_healthcheck(&text, image.spec.target.as_deref()));
+    if declared && !config.has_healthcheck() {
+        return Err(wrong(target, format!("{digest} has lost its HEALTHCHECK")));
+    }
+    Ok(sizes.iter().sum())
+}
+
+async fn read_config(target: &dyn Target, digest: Digest) -> Result<ImageConfig> {
+    let missing = || wrong(target, format!("config {digest} is not there"));
+    let (size, mut stream) = target.read_blob(digest).await?.ok_or_else(missing)?;
+    if size > CONFIG_LIMIT as u64 {
+        return Err(wrong(target, format!("config {digest} has {size} bytes: too many")));
+    }
+    let mut bytes = Vec::new();
+    while let Some(chunk) = stream.next().await {
+        bytes.extend_from_slice(&chunk?);
+        if bytes.len() > CONFIG_LIMIT {
+            return Err(wrong(target, format!("config {digest} is too large")));
+        }
+    }
+    if Digest::of(&bytes) != digest {
+        return Err(wrong(target, format!("config {digest} came back as something else")));
+    }
+    ImageConfig::parse(&bytes).map_err(|error| wrong(target, format!("{digest}: {error}")))
+}

@@ -1,0 +1,143 @@
+//! Decides how each command's result reads, for people and for programs.
+//! Must never leave anything out of the JSON that the text says.
+
+use super::{seconds, size};
+use crate::model::{plan::PlanDocument, record::Record, report::{BuiltDocument, Report, ServingDocument}};
+use serde::Serialize;
+use std::fmt::Write as _;
+
+/// What a command answers.
+#[derive(Debug)]
+pub enum Answer {
+    /// `rpub plan`.
+    Plan(PlanDocument),
+    /// `rpub build`.
+    Built(Vec<BuiltDocument>),
+    /// `rpub push`.
+    Pushed(Vec<Record>),
+    /// `rpub release`, `assemble`.
+    Released(Report),
+    /// `rpub verify`.
+    Verified(Report),
+    /// `rpub serve`, while it serves.
+    Serving(ServingDocument),
+    /// Nothing to say.
+    Nothing,
+}
+
+#[derive(Serialize)]
+struct Versioned<'a, T> {
+    schema: u32,
+    #[serde(flatten)]
+    body: &'a T,
+}
+
+#[derive(Serialize)]
+struct Images<'a, T> {
+    images: &'a [T],
+}
+
+#[derive(Serialize)]
+struct Records<'a> {
+    records: &'a [Record],
+}
+
+impl Answer {
+    /// One JSON document and a newline; empty for [`Answer::Nothing`].
+    pub(super) fn json(&self) -> String {
+        match self {
+            Answer::Plan(plan) => document(plan),
+            Answer::Built(images) => versioned(&Images { images }),
+            Answer::Pushed(records) => versioned(&Records { records }),
+            Answer::Released(report) | Answer::Verified(report) => document(report),
+            Answer::Serving(serving) => versioned(serving),
+            Answer::Nothing => String::new(),
+        }
+    }
+
+    /// A few lines, each ended.
+    pub(super) fn human(&self) -> String {
+        match self {
+            Answer::Plan(plan) => planned(plan),
+            Answer::Built(images) => lines(images.iter().map(|image| {
+                format!("{} {}  {}", image.name, image.platform, image.reference)
+            })),
+            Answer::Pushed(records) => lines(records.iter().flat_map(|record| {
+                record
+                    .repositories
+                    .iter()
+                    .map(move |place| format!("{}  {place}@{}", record.platform, record.digest))
+            })),
+            Answer::Released(report) => released("released", report),
+            Answer::Verified(report) => released("verified", report),
+            Answer::Serving(serving) => {
+                let head = format!("serving http://{} (Ctrl-C ends it)", serving.address);
+                let pulls = serving
+                    .references
+                    .iter()
+                    .map(|r| format!("  podman pull --tls-verify=false {r}"));
+                lines(std::iter::once(head).chain(pulls))
+            }
+            Answer::Nothing => String::new(),
+        }
+    }
+}
+
+fn document<T: Serialize>(value: &T) -> String {
+    // Texts, numbers and lists of them, which JSON always can say.
+    let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+fn versioned<T: Serialize>(body: &T) -> String {
+    document(&Versioned { schema: 1, body })
+}
+
+fn lines(lines: impl Iterator<Item = String>) -> String {
+    lines.fold(String::new(), |mut out, line| {
+        out.push_str(&line);
+        out.push('\n');
+        out
+    })
+}
+
+fn released(verb: &str, report: &Report) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    for image in &report.images {
+        let _ = writeln!(out, "{verb} {} {}", image.name, image.digest);
+        for platform in &image.platforms {
+            let _ = writeln!(out, "  {:<14} {}  {}", platform.platform.to_string(), platform.digest, size(platform.size));
+        }
+        for reference in &image.references {
+            let _ = writeln!(out, "  {reference}");
+        }
+    }
+    let times: Vec<String> = report
+        .stages
+        .iter()
+        .filter(|stage| stage.seconds >= 0.05)
+        .map(|stage| format!("{} {}", stage.name, seconds(stage.seconds)))
+        .collect();
+    if !times.is_empty() {
+        let _ = writeln!(out, "{}", times.join(", "));
+    }
+    out
+}
+
+fn planned(plan: &PlanDocument) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "{} at {}", plan.git_ref, plan.revision.as_deref().unwrap_or("no commit"));
+    for image in &plan.images {
+        let _ = writeln!(out, "{}", image.name);
+        for platform in &image.platforms {
+            let _ = writeln!(out, "  {:<14} {}", platform.platform, platform.containerfile);
+        }
+        for repository in &image.repositories {
+            let _ = writeln!(out, "  {repository}: {}", image.tags.join(", "));
+        }
+    }
+    out
+}
