@@ -1,2 +1,8 @@
 //! Decides that the relay keeps the OCI distribution specification.
 //! Must never pass where the real part is missing.
+
+mod fanout;
+mod guard;
+mod pull;
+mod push;
+mod spool;

@@ -1,0 +1,166 @@
+//! Decides how the bytes of an upload reach the disk: hashed as they come, in bounded memory, off the runtime.
+//! Must never keep a file that was not finished: it goes with the value that holds it.
+
+use super::spool::Spool;
+use crate::model::{digest::Digest, reference::RepositoryName};
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use sha2::{Digest as _, Sha256};
+use std::io::{self, BufWriter, Write};
+use tempfile::NamedTempFile;
+use tokio::sync::mpsc;
+
+/// Chunks on their way to the disk, per upload. hyper's are at most some 400 KiB: 2 MiB for each layer in flight.
+const QUEUE: usize = 4;
+/// podman writes chunks of 32 KiB; fewer, larger writes are cheaper.
+const BUFFER: usize = 256 * 1024;
+
+/// An upload that is not finished.
+pub(super) struct Upload {
+    /// Whose it is: another repository must not finish it.
+    pub(super) repository: RepositoryName,
+    file: NamedTempFile,
+    hasher: Sha256,
+    size: u64,
+}
+
+/// Why an upload ended early; its file is gone.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// The client went away, or broke the protocol.
+    Client(String),
+    /// The disk failed.
+    Disk(io::Error),
+}
+
+enum Message {
+    Chunk(Bytes),
+    End,
+}
+
+impl Upload {
+    /// An empty upload.
+    pub(super) fn new(repository: RepositoryName, spool: &Spool) -> io::Result<Self> {
+        Ok(Upload {
+            repository,
+            file: spool.new_file()?,
+            hasher: Sha256::new(),
+            size: 0,
+        })
+    }
+
+    /// Bytes that it holds.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The `Range` header that tells how far it is: the last byte's number, with 0 for an empty one too (as
+    /// the specification's own example has no word for "nothing yet").
+    pub(super) fn range(&self) -> String {
+        format!("0-{}", self.size.saturating_sub(1))
+    }
+
+    /// The digest of what it holds, and the file.
+    pub(super) fn finish(self) -> (Digest, u64, NamedTempFile) {
+        (Digest::from_hasher(self.hasher), self.size, self.file)
+    }
+
+    /// Appends a request's body. If the caller is dropped in the middle, the upload and its file are gone.
+    pub(super) async fn append<S, E>(self, mut body: S) -> Result<Self, Ended>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Unpin,
+        E: std::fmt::Display,
+    {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let writer = tokio::task::spawn_blocking(move || self.write(receiver));
+        let mut failed = None;
+        loop {
+            let message = match body.next().await {
+                Some(Ok(chunk)) => Message::Chunk(chunk),
+                Some(Err(error)) => {
+                    failed = Some(error.to_string());
+                    break;
+                }
+                None => Message::End,
+            };
+            let end = matches!(message, Message::End);
+            let writer_ended = sender.send(message).await.is_err();
+            if writer_ended {
+                // The disk failed. Read what still comes: a client that cannot finish writing sees a broken
+                // connection, which podman tries again, instead of our answer, which it does not.
+                while let Some(Ok(_)) = body.next().await {}
+            }
+            if end || writer_ended {
+                break;
+            }
+        }
+        drop(sender);
+        let written = writer.await.map_err(|e| Ended::Disk(io::Error::other(e)))?;
+        match (written.map_err(Ended::Disk)?, failed) {
+            (Some(upload), None) => Ok(upload),
+            (_, failed) => Err(Ended::Client(
+                failed.unwrap_or_else(|| "the upload was cut off".to_owned()),
+            )),
+        }
+    }
+
+    /// Writes and hashes until the end is told; None where the sender left without telling it.
+    fn write(mut self, mut chunks: mpsc::Receiver<Message>) -> io::Result<Option<Self>> {
+        let mut out = BufWriter::with_capacity(BUFFER, self.file.as_file_mut());
+        while let Some(message) = chunks.blocking_recv() {
+            match message {
+                Message::Chunk(chunk) => {
+                    self.hasher.update(&chunk);
+                    out.write_all(&chunk)?;
+                    self.size += chunk.len() as u64;
+                }
+                Message::End => {
+                    out.flush()?;
+                    drop(out);
+                    return Ok(Some(self));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::stream;
+
+    fn chunks(parts: &[&'static str]) -> impl Stream<Item = Result<Bytes, io::Error>> + Unpin {
+        stream::iter(
+            parts
+                .iter()
+                .map(|part| Ok(Bytes::from_static(part.as_bytes())))
+                .collect::<Vec<_>>(),
+        )
+    }
+
+    #[tokio::test]
+    async fn relay_upload_hashes_what_it_writes() {
+        let parent = tempfile::tempdir().unwrap();
+        let spool = Spool::create(parent.path()).unwrap();
+        let upload = Upload::new("a".parse().unwrap(), &spool).unwrap();
+        let upload = upload.append(chunks(&["one", "two"])).await.unwrap();
+        assert_eq!(upload.range(), "0-5");
+        let upload = upload.append(chunks(&["three"])).await.unwrap();
+        let (digest, size, file) = upload.finish();
+        assert_eq!(digest, Digest::of(b"onetwothree"));
+        assert_eq!(size, 11);
+        assert_eq!(std::fs::read(file.path()).unwrap(), b"onetwothree");
+    }
+
+    #[tokio::test]
+    async fn relay_upload_that_breaks_off_leaves_no_file() {
+        let parent = tempfile::tempdir().unwrap();
+        let spool = Spool::create(parent.path()).unwrap();
+        let upload = Upload::new("a".parse().unwrap(), &spool).unwrap();
+        let path = upload.file.path().to_owned();
+        let broken = chunks(&["one"]).chain(stream::iter([Err(io::Error::other("reset"))]));
+        assert!(matches!(upload.append(broken).await, Err(Ended::Client(_))));
+        assert!(!path.exists());
+    }
+}

@@ -1,0 +1,175 @@
+//! Decides that the spool stays small in memory, single on disk, and gone afterwards.
+//! Must never measure time.
+
+use crate::support::loopback::{Loopback, files_below, header, name};
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use rpub::model::{digest::Digest, fault::Class};
+use sha2::{Digest as _, Sha256};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// The most memory this process ever had in use, in KiB.
+fn peak_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|l| l.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_layers_of_100_mib_in_parallel_take_little_memory() {
+    const CHUNK: usize = 64 * 1024;
+    const CHUNKS: usize = 1600;
+    let (relay, store) = Loopback::before_a_store().await;
+    let before = peak_memory();
+    let pushes = (0..3_u8).map(|fill| {
+        let relay = &relay;
+        async move {
+            let chunk = Bytes::from(vec![fill; CHUNK]);
+            let mut hasher = Sha256::new();
+            (0..CHUNKS).for_each(|_| hasher.update(&chunk));
+            let digest = Digest::from_hasher(hasher);
+            let session = relay.begin("a").await;
+            let body =
+                stream::iter((0..CHUNKS).map(move |_| Ok::<_, std::io::Error>(chunk.clone())));
+            let patched = relay
+                .patch(&session, reqwest::Body::wrap_stream(body))
+                .await;
+            assert_eq!(patched.status(), 202);
+            assert_eq!(relay.finish(&session, digest).await.status(), 201);
+            let mut got = relay
+                .get(&format!("/v2/a/blobs/{digest}"))
+                .await
+                .bytes_stream();
+            let mut hasher = Sha256::new();
+            while let Some(chunk) = got.next().await {
+                hasher.update(&chunk.unwrap());
+            }
+            assert_eq!(Digest::from_hasher(hasher), digest);
+        }
+    });
+    futures::future::join_all(pushes).await;
+    let received = relay.relay.received();
+    assert_eq!((received.blobs, received.bytes), (3, 300 << 20));
+    let grown = peak_memory() - before;
+    assert!(grown < 64 * 1024, "{grown} KiB");
+    relay.relay.shutdown().await;
+    drop(store);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_blob_pushed_by_eight_at_once_is_one_file() {
+    let relay = Loopback::alone().await;
+    let bytes: Vec<u8> = (0..3_000_000_u32).map(|i| (i % 251) as u8).collect();
+    let names = ["a", "b", "a", "b", "c", "a", "d", "e"];
+    let pushes = names.map(|name| relay.push_blob(name, &bytes));
+    for response in futures::future::join_all(pushes).await {
+        assert_eq!(response.status(), 201);
+    }
+    assert_eq!(relay.spooled(), vec![Digest::of(&bytes).hex()]);
+    assert_eq!(relay.relay.received().blobs, 8);
+}
+
+/// Waits until the spool holds what `right` wants; for as long as the test runner lets us.
+async fn until(relay: &Loopback, right: impl Fn(&[String]) -> bool) {
+    while !right(&relay.spooled()) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_in_the_middle_leaves_no_file() {
+    let relay = Loopback::alone().await;
+    let session = relay.begin("a").await;
+    assert_eq!(relay.spooled().len(), 1);
+    let patch = relay.request(reqwest::Method::PATCH, &session);
+    let patch = patch.build().unwrap();
+    let authorization = patch.headers()["authorization"].to_str().unwrap();
+    let address = relay.relay.address();
+    let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "PATCH {session} HTTP/1.1\r\nHost: {address}\r\nAuthorization: {authorization}\r\nContent-Length: 1000000\r\n\r\nsome bytes"
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    drop(socket);
+    until(&relay, <[String]>::is_empty).await;
+    assert_eq!(relay.get(&session).await.status(), 404);
+}
+
+#[tokio::test]
+async fn shutdown_and_drop_remove_the_spool_and_close_the_port() {
+    let relay = Loopback::alone().await;
+    relay.push_blob("a", b"some bytes").await;
+    // A connection that is in the middle of something must not keep the relay alive.
+    let mut idle = tokio::net::TcpStream::connect(relay.relay.address())
+        .await
+        .unwrap();
+    idle.write_all(b"GET /v2/ HT").await.unwrap();
+    let address = relay.relay.address();
+    relay.relay.shutdown().await;
+    assert_eq!(files_below(relay.folder.path()), Vec::<String>::new());
+    assert!(
+        std::fs::read_dir(relay.folder.path().join("spools"))
+            .unwrap()
+            .next()
+            .is_none()
+    );
+    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+
+    let dropped = Loopback::alone().await;
+    dropped.push_blob("a", b"some bytes").await;
+    drop(dropped.relay);
+    assert_eq!(files_below(dropped.folder.path()), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn cancelling_breaks_off_what_is_under_way() {
+    let relay = Loopback::alone().await;
+    let session = relay.begin("a").await;
+    let endless = stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(&[0; 1024])));
+    let body = reqwest::Body::wrap_stream(endless);
+    let push = relay.request(reqwest::Method::PATCH, &session).body(body);
+    let push = tokio::spawn(push.send());
+    until(&relay, |files| files.len() == 1).await;
+    relay.cancel.cancel();
+    // Denied, or the connection broke: but it ends.
+    if let Ok(response) = push.await.unwrap() {
+        assert_eq!(response.status(), 403);
+        assert_eq!(
+            header(&response, "docker-distribution-api-version"),
+            "registry/2.0"
+        );
+    }
+    until(&relay, <[String]>::is_empty).await;
+}
+
+#[tokio::test]
+async fn a_spool_that_cannot_be_written_is_a_typed_fault() {
+    let relay = Loopback::alone().await;
+    // The folder goes away under the relay: the next file cannot be made.
+    std::fs::remove_dir_all(relay.folder.path().join("spools")).unwrap();
+    let response = relay
+        .send(reqwest::Method::POST, "/v2/a/blobs/uploads/")
+        .await;
+    assert_eq!(response.status(), 403);
+    let fault = relay.relay.take_fault(&name("a")).unwrap();
+    assert_eq!(fault.class, Class::Storage);
+}
+
+#[tokio::test]
+async fn free_space_is_known_and_answers_are_not_left_open() {
+    let relay = Loopback::alone().await;
+    assert!(relay.relay.spool_free().unwrap() > 0);
+    // A client that asks to close gets an end.
+    let request = relay.request(reqwest::Method::GET, "/v2/").build().unwrap();
+    let authorization = request.headers()["authorization"].to_str().unwrap();
+    let address = relay.relay.address();
+    let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "GET /v2/ HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nAuthorization: {authorization}\r\n\r\n"
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
