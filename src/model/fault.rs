@@ -54,7 +54,7 @@ impl Class {
             403 => Class::Permission,
             404 => Class::NotFound,
             429 => Class::RateLimit,
-            408 | 499 | 500..=599 => Class::Server,
+            408 | 499..=599 => Class::Server,
             _ => Class::Refused,
         }
     }
@@ -101,6 +101,14 @@ impl Fault {
     /// Whether trying again can help.
     pub fn temporary(&self) -> bool {
         self.class.temporary()
+    }
+
+    /// How long to wait before the next try, where the policy alone would wait for `delay`; `None`: give up.
+    ///
+    /// The registry's own wish counts where it is longer, but nobody sits through more than [`LONGEST_WAIT`].
+    pub fn wait(&self, delay: Duration) -> Option<Duration> {
+        let wait = delay.max(self.retry_after.unwrap_or_default());
+        (self.temporary() && wait <= LONGEST_WAIT).then_some(wait)
     }
 
     /// What happened, one line.
@@ -179,7 +187,7 @@ impl std::error::Error for Fault {}
 /// The first line of a hostile text, printable, at most 300 characters.
 pub fn one_line(text: &str) -> String {
     text.lines()
-        .map(str::trim)
+        .map(|line| line.trim_matches(|c: char| c.is_whitespace() || c.is_control()))
         .find(|line| !line.is_empty())
         .unwrap_or_default()
         .chars()
@@ -187,6 +195,9 @@ pub fn one_line(text: &str) -> String {
         .take(300)
         .collect()
 }
+
+/// A registry that asks for more patience than this gets none: the user is told instead.
+pub const LONGEST_WAIT: Duration = Duration::from_mins(5);
 
 /// How often and how soon to try again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -229,6 +240,26 @@ mod tests {
             (522, Class::Server),
         ] {
             assert_eq!(Class::of_status(status), class, "{status}");
+        }
+    }
+
+    #[test]
+    fn the_registrys_wish_is_a_lower_bound_and_has_a_limit() {
+        let second = Duration::from_secs(1);
+        let mut fault = Fault::new(Class::RateLimit, "ghcr.io", "", "");
+        assert_eq!(fault.wait(second), Some(second));
+        fault.retry_after = Some(7 * second);
+        assert_eq!(fault.wait(second), Some(7 * second));
+        assert_eq!(fault.wait(9 * second), Some(9 * second));
+        fault.retry_after = Some(LONGEST_WAIT + second);
+        assert_eq!(fault.wait(second), None);
+        for permanent in [
+            Class::Auth,
+            Class::NotFound,
+            Class::Refused,
+            Class::Cancelled,
+        ] {
+            assert_eq!(Fault::new(permanent, "", "", "").wait(second), None);
         }
     }
 

@@ -1,0 +1,280 @@
+//! Decides what an HTTP answer means: how much of it is read, and which fault it is where it is none we wanted.
+//! Must never read a body without a limit, nor keep a query string.
+
+use crate::model::fault::{Class, Fault, one_line};
+use bytes::Bytes;
+use reqwest::header::{HeaderMap, HeaderName, LOCATION};
+use reqwest::{Method, StatusCode, Url};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Of an error's body no more than this is read.
+const ERROR_BODY_LIMIT: usize = 64 * 1024;
+
+/// An answer whose headers have come.
+pub(super) struct Answer {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) host: String,
+    /// Whether the request was about an upload session, so that a 404 means that it is lost.
+    pub(super) of_upload: bool,
+    /// The longest silence between two pieces of the body.
+    pub(super) idle: Duration,
+    pub(super) response: reqwest::Response,
+}
+
+/// Scheme, host, port and path: neither query nor user, which can hold secrets.
+pub(super) fn redacted(url: &Url) -> String {
+    let origin = url.origin().ascii_serialization();
+    format!("{origin}{}", url.path())
+}
+
+impl Answer {
+    /// Method and redacted URL.
+    pub(super) fn request(&self) -> String {
+        format!("{} {}", self.method, redacted(&self.url))
+    }
+
+    /// A header as text.
+    pub(super) fn header(&self, name: impl Into<HeaderName>) -> Option<&str> {
+        text(&self.headers, &name.into())
+    }
+
+    /// A header of the registry protocol that has no constant.
+    pub(super) fn named(&self, name: &'static str) -> Option<&str> {
+        self.header(HeaderName::from_static(name))
+    }
+
+    /// The `Docker-Content-Digest`, where it is one.
+    pub(super) fn digest(&self) -> Option<crate::model::digest::Digest> {
+        self.named("docker-content-digest")?.parse().ok()
+    }
+
+    /// Content-Length; reqwest's own accessor knows nothing about the answer to a HEAD.
+    pub(super) fn length(&self) -> Option<u64> {
+        self.header(reqwest::header::CONTENT_LENGTH)?.parse().ok()
+    }
+
+    /// Whether a page for people came where a registry should answer: a proxy, or no registry at all.
+    pub(super) fn is_html(&self) -> bool {
+        self.header(reqwest::header::CONTENT_TYPE)
+            .is_some_and(|kind| {
+                kind.trim_start()
+                    .to_ascii_lowercase()
+                    .starts_with("text/html")
+            })
+    }
+
+    /// `Location`, resolved against the request's URL.
+    pub(super) fn location(&self) -> Result<Url, Fault> {
+        self.header(LOCATION)
+            .and_then(|location| self.url.join(location).ok())
+            .ok_or_else(|| self.content("no usable Location came with it"))
+    }
+
+    /// A fault of [`Class::Content`] about this answer.
+    pub(super) fn content(&self, detail: impl Into<String>) -> Fault {
+        self.as_fault(Class::Content, detail)
+    }
+
+    /// A fault about this answer, without reading its body.
+    pub(super) fn as_fault(&self, class: Class, detail: impl Into<String>) -> Fault {
+        let mut fault = Fault::new(class, &self.host, self.request(), detail);
+        fault.status = Some(self.status);
+        fault.retry_after = retry_after(self.status, &self.headers, SystemTime::now());
+        fault
+    }
+
+    /// The next piece of the body; `None` at its end.
+    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, Fault> {
+        match tokio::time::timeout(self.idle, self.response.chunk()).await {
+            Ok(Ok(chunk)) => Ok(chunk),
+            Ok(Err(error)) => Err(self.broken(super::transport::describe(&error))),
+            Err(_) => Err(self.broken(format!(
+                "time-out: the answer stood still for {} s",
+                self.idle.as_secs()
+            ))),
+        }
+    }
+
+    fn broken(&self, detail: String) -> Fault {
+        Fault::new(Class::Transport, &self.host, self.request(), detail)
+    }
+
+    /// The whole body, if it is no longer than `limit` bytes.
+    pub(super) async fn body(&mut self, limit: usize) -> Result<Vec<u8>, Fault> {
+        let mut out = Vec::new();
+        while let Some(chunk) = self.chunk().await? {
+            if out.len() + chunk.len() > limit {
+                return Err(self.content(format!("the answer is longer than {limit} bytes")));
+            }
+            out.extend_from_slice(&chunk);
+        }
+        Ok(out)
+    }
+
+    /// The first `limit` bytes of the body, or as much as comes before it breaks off.
+    pub(super) async fn head_of_body(&mut self, limit: usize) -> Result<Vec<u8>, Fault> {
+        let mut out = Vec::new();
+        while out.len() < limit {
+            let Some(chunk) = self.chunk().await? else {
+                break;
+            };
+            out.extend_from_slice(&chunk);
+        }
+        out.truncate(limit);
+        Ok(out)
+    }
+
+    /// What went wrong, read from status, headers and body.
+    pub(super) async fn into_fault(mut self) -> Fault {
+        // A body that breaks off is still worth its beginning: the status alone already says what to do.
+        let body = self
+            .head_of_body(ERROR_BODY_LIMIT)
+            .await
+            .unwrap_or_default();
+        let (code, message) = told(&body);
+        let detail = match message {
+            Some(message) => message,
+            None if (200..300).contains(&self.status) => {
+                "this is not the answer to such a request".to_owned()
+            }
+            None if (300..400).contains(&self.status) => {
+                "it points elsewhere, and nowhere we may go".to_owned()
+            }
+            None if self.is_html() => "a web page, not a registry's answer".to_owned(),
+            None => StatusCode::from_u16(self.status)
+                .ok()
+                .and_then(|status| status.canonical_reason())
+                .unwrap_or_default()
+                .to_owned(),
+        };
+        let class = self.class(code.as_deref());
+        let mut fault = self.as_fault(class, detail);
+        fault.code = code;
+        fault
+    }
+
+    fn class(&self, code: Option<&str>) -> Class {
+        let put = self.method == Method::PUT;
+        match code {
+            Some("BLOB_UPLOAD_UNKNOWN") => Class::UploadLost,
+            // All blobs were confirmed before the manifest: the registry has not caught up with itself.
+            Some("MANIFEST_BLOB_UNKNOWN" | "BLOB_UNKNOWN") if put => Class::UploadLost,
+            // What arrived is not what was sent.
+            Some("DIGEST_INVALID" | "SIZE_INVALID") if put => Class::Content,
+            Some("TOOMANYREQUESTS") => Class::RateLimit,
+            _ if self.status == 404 && self.of_upload => Class::UploadLost,
+            _ if self.status < 300 => Class::Content,
+            // Where a registry says 404 it says so in JSON: a page says that this is none.
+            _ if self.status == 404 && self.is_html() && self.method != Method::HEAD => {
+                Class::Content
+            }
+            _ => Class::of_status(self.status),
+        }
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// Code and message of an error body: the first of OCI's `errors[]`, or Docker Hub's `{detail, message}`.
+fn told(body: &[u8]) -> (Option<String>, Option<String>) {
+    let Ok(value) = serde_json::from_slice::<serde_json::Value>(body) else {
+        return (None, None);
+    };
+    let first = &value["errors"][0];
+    let text =
+        |value: &serde_json::Value| value.as_str().map(one_line).filter(|text| !text.is_empty());
+    let code = text(&first["code"]).map(|code| code.chars().take(60).collect());
+    let message = text(&first["message"])
+        .or_else(|| text(&value["detail"]))
+        .or_else(|| text(&value["message"]));
+    (code, message)
+}
+
+/// How long the registry asks us to wait: `Retry-After` in seconds or as a date, Docker Hub's `X-Retry-After` as a Unix
+/// time, and for a 429 `X-RateLimit-Reset`. A time that is past is no wish.
+fn retry_after(status: u16, headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    if status < 400 {
+        return None;
+    }
+    let get = |name: &'static str| text(headers, &HeaderName::from_static(name)).map(str::trim);
+    let since_epoch = now.duration_since(UNIX_EPOCH).ok()?;
+    let until = |unix: u64| Duration::from_secs(unix).checked_sub(since_epoch);
+    let standard = get("retry-after").and_then(|value| {
+        let seconds = value.parse().ok().map(Duration::from_secs);
+        seconds.or_else(|| {
+            let date = jiff::fmt::rfc2822::parse(value).ok()?;
+            until(u64::try_from(date.timestamp().as_second()).ok()?)
+        })
+    });
+    let unix = |name| get(name)?.parse().ok().and_then(until);
+    standard
+        .or_else(|| unix("x-retry-after"))
+        .or_else(|| unix("x-ratelimit-reset").filter(|_| status == 429))
+        .filter(|wait| !wait.is_zero())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_comes_in_four_forms() {
+        let now = UNIX_EPOCH + Duration::from_secs(1_445_412_400);
+        for (status, name, value, expected) in [
+            (429, "retry-after", "7", Some(7)),
+            (503, "retry-after", " 7 ", Some(7)),
+            (429, "retry-after", "0", None),
+            (
+                429,
+                "retry-after",
+                "Wed, 21 Oct 2015 07:28:00 GMT",
+                Some(80),
+            ),
+            (429, "retry-after", "Wed, 21 Oct 2015 07:20:00 GMT", None),
+            (429, "retry-after", "soon", None),
+            (429, "x-retry-after", "1445412405", Some(5)),
+            (429, "x-ratelimit-reset", "1445412403", Some(3)),
+            (403, "x-ratelimit-reset", "1445412403", None),
+            (200, "retry-after", "7", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, value.parse().unwrap());
+            let wait = retry_after(status, &headers, now).map(|wait| wait.as_secs());
+            assert_eq!(wait, expected, "{status} {name}: {value}");
+        }
+    }
+
+    #[test]
+    fn error_bodies_of_all_registries_are_read() {
+        for (body, code, message) in [
+            (
+                r#"{"errors":[{"code":"DENIED","message":"no\nmore"},{"code":"X"}]}"#,
+                Some("DENIED"),
+                Some("no"),
+            ),
+            (r#"{"detail":"d","message":"m"}"#, None, Some("d")),
+            (r#"{"message":"m"}"#, None, Some("m")),
+            (r#"{"errors":"x"}"#, None, None),
+            ("<html>", None, None),
+            ("", None, None),
+        ] {
+            let told = told(body.as_bytes());
+            assert_eq!(
+                (told.0.as_deref(), told.1.as_deref()),
+                (code, message),
+                "{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_printed_url_has_neither_user_nor_query() {
+        let url = Url::parse("https://user:secret@ghcr.io/v2/o/n?_state=secret#x").unwrap();
+        assert_eq!(redacted(&url), "https://ghcr.io/v2/o/n");
+    }
+}

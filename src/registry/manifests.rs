@@ -1,0 +1,221 @@
+//! Decides how manifests and tags are read, written and deleted, and that what a registry stored is what it was sent.
+//! Must never trust a 201: what was written is asked for again.
+
+use super::Remote;
+use super::answer::Answer;
+use super::auth::Access;
+use super::transport::{Call, Payload};
+use crate::model::digest::Digest;
+use crate::model::fault::{Class, Fault};
+use crate::model::manifest::{MANIFEST_LIMIT, RawManifest, media_type};
+use crate::model::reference::{Reference, Tag};
+use bytes::Bytes;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LINK};
+use reqwest::{Method, Url};
+use serde::Deserialize;
+
+/// A list of tags has no more pages: 1000 tags each where the registry does as asked.
+const PAGES: usize = 1000;
+
+#[derive(Deserialize)]
+struct TagPage {
+    tags: Option<Vec<String>>,
+}
+
+impl Remote {
+    fn manifest_call(&self, method: Method, reference: &Reference) -> Result<Call, Fault> {
+        let mut call = self.call(method, &format!("manifests/{reference}"))?;
+        for kind in media_type::ALL {
+            call.headers.append(ACCEPT, HeaderValue::from_static(kind));
+        }
+        Ok(call)
+    }
+
+    /// What a reference names: by HEAD, or where that has no usable digest, by GET.
+    pub(super) async fn resolve_once(
+        &self,
+        reference: &Reference,
+    ) -> Result<Option<Digest>, Fault> {
+        let call = self.manifest_call(Method::HEAD, reference)?;
+        let answer = self.send(Access::Pull, call).await?;
+        match answer.status {
+            404 => return Ok(None),
+            200 if answer.is_html() => return Err(answer.content("a web page, not a manifest")),
+            200 => {}
+            _ => return Err(answer.into_fault().await),
+        }
+        let Some(digest) = answer.digest() else {
+            let manifest = self.read_manifest_once(reference).await?;
+            return Ok(manifest.map(|manifest| manifest.digest()));
+        };
+        is_the_one_asked_for(&answer, reference, digest)?;
+        Ok(Some(digest))
+    }
+
+    pub(super) async fn read_manifest_once(
+        &self,
+        reference: &Reference,
+    ) -> Result<Option<RawManifest>, Fault> {
+        let call = self.manifest_call(Method::GET, reference)?;
+        let mut answer = self.send(Access::Pull, call).await?;
+        match answer.status {
+            404 if !answer.is_html() => return Ok(None),
+            200 if answer.is_html() => return Err(answer.content("a web page, not a manifest")),
+            200 => {}
+            _ => return Err(answer.into_fault().await),
+        }
+        let body = answer.body(MANIFEST_LIMIT).await?;
+        let kind = answer.header(CONTENT_TYPE).unwrap_or_default();
+        let manifest =
+            RawManifest::parse(body, kind).map_err(|error| answer.content(error.to_string()))?;
+        is_the_one_asked_for(&answer, reference, manifest.digest())?;
+        self.check_digest(&answer, manifest.digest())?;
+        Ok(Some(manifest))
+    }
+
+    pub(super) async fn put_manifest_once(
+        &self,
+        reference: &Reference,
+        manifest: &RawManifest,
+    ) -> Result<(), Fault> {
+        let mut call = self.call(Method::PUT, &format!("manifests/{reference}"))?;
+        let request = format!("PUT {}", self.repository.at(reference));
+        let refused = |detail: &str| self.registry.fault(Class::Refused, &request, detail);
+        if let Reference::Digest(digest) = reference
+            && *digest != manifest.digest()
+        {
+            return Err(refused("these bytes have another digest: nothing was sent"));
+        }
+        let kind = HeaderValue::from_str(manifest.media_type())
+            .map_err(|_| refused("its media type is none"))?;
+        call.headers.insert(CONTENT_TYPE, kind);
+        call.payload = Payload::Bytes(Bytes::copy_from_slice(manifest.bytes()));
+        let answer = self.send(Access::Push, call).await?;
+        if answer.status != 201 {
+            return Err(answer.into_fault().await);
+        }
+        self.check_digest(&answer, manifest.digest())?;
+        match self.resolve_once(reference).await? {
+            Some(stored) if stored == manifest.digest() => Ok(()),
+            Some(stored) => {
+                let sent = manifest.digest();
+                Err(answer.content(format!("it was sent {sent} and now has {stored}")))
+            }
+            None => Err(answer.content("it said that it stored this, and does not have it")),
+        }
+    }
+
+    /// `again`: an earlier try may have got through, so that "not found" is what we want.
+    pub(super) async fn delete_once(&self, digest: Digest, again: bool) -> Result<(), Fault> {
+        let call = self.call(Method::DELETE, &format!("manifests/{digest}"))?;
+        let answer = self.send(Access::Delete, call).await?;
+        match answer.status {
+            200 | 202 | 204 if !answer.is_html() => Ok(()),
+            404 if again => Ok(()),
+            _ => Err(answer.into_fault().await),
+        }
+    }
+
+    pub(super) async fn all_tags(&self) -> Result<Vec<Tag>, Fault> {
+        let mut tags = Vec::new();
+        let mut next = Some(self.url("tags/list?n=1000")?);
+        for _ in 0..PAGES {
+            let Some(url) = next else {
+                tags.sort();
+                tags.dedup();
+                return Ok(tags);
+            };
+            let first = tags.is_empty();
+            let (page, after) = self.tried(|_| self.tag_page(url.clone(), first)).await?;
+            tags.extend(page);
+            next = after;
+        }
+        let detail = format!("the list of tags has more than {PAGES} pages");
+        let request = format!("GET {}", self.repository);
+        Err(self.registry.fault(Class::Refused, &request, &detail))
+    }
+
+    /// One page of tags, and where the next one is.
+    ///
+    /// A repository that does not exist has no tags; a list that ends in the middle is a fault.
+    async fn tag_page(&self, url: Url, first: bool) -> Result<(Vec<Tag>, Option<Url>), Fault> {
+        let mut answer = self.send(Access::Pull, Call::new(Method::GET, url)).await?;
+        match answer.status {
+            404 if first && !answer.is_html() => return Ok((Vec::new(), None)),
+            200 => {}
+            _ => return Err(answer.into_fault().await),
+        }
+        let body = answer.body(MANIFEST_LIMIT).await?;
+        let page: TagPage = serde_json::from_slice(&body)
+            .map_err(|_| answer.content("this is no list of tags in JSON"))?;
+        // A tag that we cannot name could still hold an image alive: better no list than one with holes.
+        let texts = page.tags.unwrap_or_default();
+        let tags: Result<Vec<Tag>, _> = texts.iter().map(|tag| tag.parse()).collect();
+        let tags = tags.map_err(|error| answer.content(error.to_string()))?;
+        let next = match next_page(answer.header(LINK).unwrap_or_default()) {
+            Some(link) => Some(
+                answer
+                    .url
+                    .join(link)
+                    .ok()
+                    .filter(|url| self.registry.is_own(url))
+                    .ok_or_else(|| answer.content("its next page is not on this registry"))?,
+            ),
+            None => None,
+        };
+        Ok((tags, next))
+    }
+}
+
+fn is_the_one_asked_for(
+    answer: &Answer,
+    reference: &Reference,
+    found: Digest,
+) -> Result<(), Fault> {
+    match reference {
+        Reference::Digest(digest) if *digest != found => {
+            Err(answer.content(format!("asked for {digest}, it gave {found}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The target of `rel="next"` in a Link header (RFC 8288).
+fn next_page(header: &str) -> Option<&str> {
+    // A URL can hold commas, so that links are divided at their `<`.
+    header.split('<').skip(1).find_map(|link| {
+        let (target, params) = link.split_once('>')?;
+        let is_next = params.split([';', ',']).any(|param| {
+            let (key, value) = param.split_once('=').unwrap_or_default();
+            let value = value.trim().trim_matches('"');
+            key.trim().eq_ignore_ascii_case("rel")
+                && value.split_whitespace().any(|rel| rel == "next")
+        });
+        is_next.then_some(target)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_page_is_found_in_a_link_header() {
+        for (header, expected) in [
+            (
+                r#"</v2/a/tags/list?last=b&n=2>; rel="next""#,
+                Some("/v2/a/tags/list?last=b&n=2"),
+            ),
+            ("</x?a,b>;rel=next", Some("/x?a,b")),
+            (
+                r#"</p>; rel="prev", </n>; title=x; rel="last next""#,
+                Some("/n"),
+            ),
+            (r#"</p>; rel="prev""#, None),
+            ("</p", None),
+            ("", None),
+        ] {
+            assert_eq!(next_page(header), expected, "{header}");
+        }
+    }
+}
