@@ -45,4 +45,5 @@ pub mod pipeline;
 pub mod ui;
 
 /// One file per command: its arguments, and the call it makes.
+#[allow(clippy::doc_markdown, reason = "its comments are what --help prints")]
 pub mod cli;

@@ -86,7 +86,9 @@ async fn stop_on_signals(cancel: CancellationToken, events: Events) {
         if !first {
             std::process::exit(rpub::error::Kind::Interrupted.exit_code().into());
         }
-        events.send(Event::Note("stopping; once more to stop at once".to_owned()));
+        events.send(Event::Note(
+            "stopping; once more to stop at once".to_owned(),
+        ));
         cancel.cancel();
     }
 }

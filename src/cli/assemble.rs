@@ -19,7 +19,12 @@ pub(super) struct Args {
     #[arg(value_name = "REF")]
     git_ref: Option<String>,
     /// The folder with the digest records that `rpub push` wrote on every machine
-    #[arg(long, value_name = "DIR", default_value = "rpub-digests", env = "RPUB_DIGESTS")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "rpub-digests",
+        env = "RPUB_DIGESTS"
+    )]
     digests: PathBuf,
 }
 

@@ -10,7 +10,9 @@ use crate::{
 
 /// Build for this machine, or for --platform; podman keeps the images
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  rpub build\n  rpub build v1.2.3 api --platform linux/amd64,linux/arm64")]
+#[command(
+    after_help = "Examples:\n  rpub build\n  rpub build v1.2.3 api --platform linux/amd64,linux/arm64"
+)]
 pub(super) struct Args {
     /// A version, branch, tag or full ref [default: $GITHUB_REF, else what is checked out]
     #[arg(value_name = "REF")]

@@ -13,7 +13,7 @@ use crate::{
     config,
     error::{Error, Result},
     events::Events,
-    model::{platform::Platform, plan::Plan, spec::Destination},
+    model::{plan::Plan, platform::Platform, spec::Destination},
     pipeline::{
         build::Wanted,
         context::{Clock, Context},
@@ -31,9 +31,11 @@ use tokio_util::sync::CancellationToken;
 /// Publish multi-architecture container images with rootless podman: one digest on every registry, or nothing.
 #[derive(Debug, Parser)]
 #[command(name = "rpub", version, about, long_about = None, propagate_version = true, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 a build failed, 4 a registry failed after all retries,\n\
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 a build failed, 4 a registry failed after all retries,\n\
 5 interrupted, 6 podman not usable, 7 not authenticated or not permitted.\n\n\
-Result on stdout, everything else on stderr. Start with: rpub plan")]
+Result on stdout, everything else on stderr. Start with: rpub plan"
+)]
 pub struct Cli {
     #[command(flatten)]
     global: Global,
@@ -53,10 +55,22 @@ struct Global {
     #[arg(long, global = true, value_name = "FILE", env = "RPUB_AUTHFILE")]
     authfile: Option<PathBuf>,
     /// Publish here instead of to the registries of the configuration: HOST/NAMESPACE, or a folder (./out); repeatable
-    #[arg(long, global = true, value_name = "WHERE", env = "RPUB_TO", value_delimiter = ',')]
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHERE",
+        env = "RPUB_TO",
+        value_delimiter = ','
+    )]
     to: Vec<Destination>,
     /// How to give the result
-    #[arg(long, global = true, value_enum, default_value = "human", env = "RPUB_FORMAT")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "human",
+        env = "RPUB_FORMAT"
+    )]
     format: Format,
     /// Say more; twice: much more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
@@ -65,7 +79,13 @@ struct Global {
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
     /// Colours on stderr
-    #[arg(long, global = true, value_enum, default_value = "auto", env = "RPUB_COLOR")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "auto",
+        env = "RPUB_COLOR"
+    )]
     color: Color,
 }
 
@@ -124,9 +144,9 @@ impl Global {
         if !self.to.is_empty() {
             spec.destinations = self.to;
         }
-        let parent = self.config.parent().unwrap_or(Path::new(""));
-        let folder = std::path::absolute(parent)
-            .map_err(|e| Error::io("find the configuration's folder", parent, &e))?;
+        let config = std::path::absolute(&self.config)
+            .map_err(|e| Error::io("find the configuration", &self.config, &e))?;
+        let folder = config.parent().unwrap_or(Path::new("/")).to_owned();
         Ok(Context {
             spec,
             folder,

@@ -11,7 +11,9 @@ use std::path::PathBuf;
 
 /// Push what `rpub build` built, by digest; write digest records for the machine that assembles
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  rpub build && rpub push\n  rpub push v1.2.3 --digests digests")]
+#[command(
+    after_help = "Examples:\n  rpub build && rpub push\n  rpub push v1.2.3 --digests digests"
+)]
 pub(super) struct Args {
     /// A version, branch, tag or full ref [default: $GITHUB_REF, else what is checked out]
     #[arg(value_name = "REF")]
@@ -23,7 +25,12 @@ pub(super) struct Args {
     #[arg(long, value_name = "OS/ARCH", value_delimiter = ',')]
     platform: Vec<Platform>,
     /// The folder for the digest records
-    #[arg(long, value_name = "DIR", default_value = "rpub-digests", env = "RPUB_DIGESTS")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "rpub-digests",
+        env = "RPUB_DIGESTS"
+    )]
     digests: PathBuf,
 }
 

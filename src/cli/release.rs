@@ -13,7 +13,9 @@ use std::path::PathBuf;
 
 /// Build, push by digest, assemble, verify, tag, verify: all of it
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  rpub release v1.2.3\n  rpub release v1.2.3 --to ./out\n  rpub release --digests digests")]
+#[command(
+    after_help = "Examples:\n  rpub release v1.2.3\n  rpub release v1.2.3 --to ./out\n  rpub release --digests digests"
+)]
 pub(super) struct Args {
     /// A version, branch, tag or full ref [default: $GITHUB_REF, else what is checked out]
     #[arg(value_name = "REF")]
@@ -26,7 +28,12 @@ pub(super) struct Args {
 impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<Answer> {
         let plan = super::plan(context, self.git_ref.as_deref(), &[])?;
-        let source = self.digests.as_deref().map_or(Source::Built, Source::Records);
-        Ok(Answer::Released(release::release(context, &plan, source).await?))
+        let source = self
+            .digests
+            .as_deref()
+            .map_or(Source::Built, Source::Records);
+        Ok(Answer::Released(
+            release::release(context, &plan, source).await?,
+        ))
     }
 }

@@ -68,7 +68,9 @@ async fn one(
             engine.manifest_add(&name, &source, dock.login()).await?;
         }
         let destination = dock.address(image.name(), &Reference::Tag(tag.clone()));
-        engine.manifest_push(&name, &destination, dock.login()).await
+        engine
+            .manifest_push(&name, &destination, dock.login())
+            .await
     };
     let pushed = work.await;
     dock.received(image.name(), &tag, pushed)

@@ -15,7 +15,7 @@ use crate::{
     relay::{Access, Options, Relay},
 };
 use futures::{StreamExt, TryStreamExt, stream};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
 /// A second push at once keeps the relay's uploads busy while podman reads and compresses; more only compete for cores.
@@ -27,25 +27,34 @@ pub struct Dock {
     pub relay: Relay,
     /// What stands behind it.
     pub targets: Arc<Targets>,
+    /// Where the relay's spool is made.
+    spool: PathBuf,
 }
 
 impl Dock {
     /// Starts the relay for the plan's images.
     pub async fn open(context: &Context, plan: &Plan) -> Result<Dock> {
         let targets = Arc::new(Targets::open(context, plan)?);
+        let spool = targets.spool(&*context.env)?;
         let options = Options {
-            access: Access::with_random_password(targets.spool(&*context.env)?)?,
+            access: Access::with_random_password(spool.clone())?,
             preferred_port: Some(preferred_port()),
         };
         let events: Events = context.events.clone();
         let routes = Arc::clone(&targets);
         let relay = Relay::start(options, routes, events, CancellationToken::new()).await?;
-        Ok(Dock { relay, targets })
+        Ok(Dock {
+            relay,
+            targets,
+            spool,
+        })
     }
 
     /// Ends the relay; the folder of its spool goes too where it is rpub's own and empty.
     pub async fn close(self) {
         self.relay.shutdown().await;
+        // It stays where another run has its spool in it.
+        let _ = std::fs::remove_dir(&self.spool);
     }
 
     /// What podman needs to push to the relay.
@@ -153,7 +162,7 @@ fn check_space(dock: &Dock, built: &[Built]) -> Result<()> {
         .map(|b| (b.id.clone(), b.inspected.size))
         .collect();
     let need: u64 = sizes.values().sum();
-    let folder = dock.relay.spool();
+    let folder = dock.spool.as_path();
     let free = dock
         .relay
         .spool_free()

@@ -34,7 +34,10 @@ pub fn read(folder: &Path) -> Result<Vec<Record>> {
     for entry in entries {
         let entry = entry.map_err(|e| Error::io("read the digest records", folder, &e))?;
         let path = entry.path();
-        if path.extension().is_some_and(|extension| extension == "json") {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "json")
+        {
             paths.push(path);
         }
     }

@@ -72,7 +72,9 @@ pub async fn build_and_keep(
         let work = async {
             let mut built = build::images(context, engine, plan, &wanted, scraps).await?;
             for one in &mut built {
-                scraps.keep(engine, &one.name, &one.image, &one.platform).await?;
+                scraps
+                    .keep(engine, &one.name, &one.image, &one.platform)
+                    .await?;
                 one.name = super::scraps::kept_name(&one.image, &one.platform);
             }
             Ok(built)
@@ -111,7 +113,11 @@ async fn find_kept(engine: &Engine, plan: &Plan, wanted: &Wanted) -> Result<Vec<
             let again = format!("rpub build --platform {platform}");
             let found = engine.inspect(&name).await?;
             let inspected = found.ok_or_else(|| {
-                Error::usage(format!("{} is not built for {platform}", image.name()), &*name, &*again)
+                Error::usage(
+                    format!("{} is not built for {platform}", image.name()),
+                    &*name,
+                    &*again,
+                )
             })?;
             if let Some(what) = differs(&inspected, &image.labels) {
                 return Err(Error::usage(

@@ -44,8 +44,10 @@ pub async fn start(folder: &Path, port: Option<u16>, events: Events) -> Result<S
             "rpub release makes one, or name another",
         ));
     }
-    let store = Store::new(folder, &folder.display().to_string());
-    let names = store.names()?;
+    let store = Store::new(folder);
+    let names = store
+        .names()
+        .map_err(|e| Error::io("read the store", folder, &e))?;
     let routes = Arc::new(Folder(store.clone()));
     let options = Options {
         access: Access::ReadOnly,

@@ -38,18 +38,17 @@ impl Targets {
                 match destination {
                     Destination::Directory(path) => {
                         let folder = context.path(path);
-                        let store = Store::new(&folder, path);
+                        let store = Store::new(&folder).shown_as(path);
                         targets.push(Arc::new(store.repository(&repository.name)));
                         folders.push(folder);
                     }
                     Destination::Registry(spec) => {
-                        let registry = match registries.get(&spec.host) {
-                            Some(known) => known.clone(),
-                            None => {
-                                let opened = Self::registry(context, spec)?;
-                                registries.insert(spec.host.clone(), opened.clone());
-                                opened
-                            }
+                        let registry = if let Some(known) = registries.get(&spec.host) {
+                            known.clone()
+                        } else {
+                            let opened = Self::registry(context, spec)?;
+                            registries.insert(spec.host.clone(), opened.clone());
+                            opened
                         };
                         targets.push(Arc::new(registry.repository(repository.name.clone())));
                     }
@@ -60,10 +59,7 @@ impl Targets {
         Ok(Targets { by_image, folders })
     }
 
-    fn registry(
-        context: &Context,
-        spec: &crate::model::spec::RegistrySpec,
-    ) -> Result<Registry> {
+    fn registry(context: &Context, spec: &crate::model::spec::RegistrySpec) -> Result<Registry> {
         let mut options = registry::Options::new(spec.host.clone());
         options.insecure = spec.insecure;
         options.ca_file = spec.ca_file.as_ref().map(|path| context.path(path));

@@ -51,20 +51,15 @@ pub async fn lists(
             .of(image.name())
             .iter()
             .map(|target| one_list(context, &**target, image, digest));
-        let mut platforms = try_join_all(reads).await?;
+        let mut platforms: Vec<Vec<Child>> = try_join_all(reads).await?;
         // Every target gave the same children of the same digests, so the first speaks for all.
-        out.push(published(image, digest, platforms.swap_remove(0)));
+        out.push(published(image, digest, &platforms.swap_remove(0)));
     }
     Ok(out)
 }
 
 /// Reads every tag back from every target: each names its list.
-pub async fn tags(
-    context: &Context,
-    targets: &Targets,
-    plan: &Plan,
-    lists: &[List],
-) -> Result<()> {
+pub async fn tags(context: &Context, targets: &Targets, plan: &Plan, lists: &[List]) -> Result<()> {
     context.stage(Stage::Verify);
     for (image, list) in plan.images.iter().zip(lists) {
         for tag in &image.tags {
@@ -103,8 +98,7 @@ pub async fn published_for(context: &Context, plan: &Plan) -> Result<Report> {
         for tag in &image.tags {
             for (target, digest) in resolve_everywhere(targets.of(image.name()), tag).await? {
                 let name = target.repository().at(&tag.clone().into());
-                let digest =
-                    digest.ok_or_else(|| wrong(&*target, format!("there is no {tag}")))?;
+                let digest = digest.ok_or_else(|| wrong(&*target, format!("there is no {tag}")))?;
                 match &agreed {
                     Some((first, other)) if *other != digest => {
                         let what = format!("{tag} names {digest}, and {first} names {other}");
@@ -121,8 +115,8 @@ pub async fn published_for(context: &Context, plan: &Plan) -> Result<Report> {
             .of(image.name())
             .iter()
             .map(|target| one_list(context, &**target, image, digest));
-        let mut platforms = try_join_all(reads).await?;
-        images.push(published(image, digest, platforms.swap_remove(0)));
+        let mut platforms: Vec<Vec<Child>> = try_join_all(reads).await?;
+        images.push(published(image, digest, &platforms.swap_remove(0)));
     }
     Ok(report(context, plan, None, images))
 }
@@ -145,7 +139,7 @@ pub fn report(
     }
 }
 
-fn published(image: &ImagePlan, digest: Digest, children: Vec<Child>) -> Published {
+fn published(image: &ImagePlan, digest: Digest, children: &[Child]) -> Published {
     Published {
         name: image.name().to_string(),
         digest,
@@ -171,13 +165,20 @@ async fn one_list(
     let listed = list.children();
     let wanted = &image.spec.platforms;
     if listed.len() != wanted.len() {
-        let what = format!("{digest} lists {} manifests for {} platforms", listed.len(), wanted.len());
+        let what = format!(
+            "{digest} lists {} manifests for {} platforms",
+            listed.len(),
+            wanted.len()
+        );
         return Err(wrong(target, what));
     }
     let mut out = Vec::new();
     for (platform, file) in wanted {
         let entry = listed.iter().find(|entry| {
-            entry.platform.as_ref().is_some_and(|listed| listed.is(platform))
+            entry
+                .platform
+                .as_ref()
+                .is_some_and(|listed| listed.is(platform))
         });
         let Some(entry) = entry else {
             return Err(wrong(target, format!("{digest} does not list {platform}")));
@@ -228,14 +229,20 @@ async fn check_child(
         .await?;
     let config = read_config(target, config.digest).await?;
     if !platform.accepts(&config.os, &config.architecture, config.variant.as_deref()) {
-        let what = format!("{digest} is for {}/{}, not {platform}", config.os, config.architecture);
+        let what = format!(
+            "{digest} is for {}/{}, not {platform}",
+            config.os, config.architecture
+        );
         return Err(wrong(target, what));
     }
     let labels = config.labels();
     for (key, value) in image.labels.iter().filter(|(key, _)| *key != CREATED) {
         if labels.get(key) != Some(value) {
             let has = labels.get(key).map_or("nothing", String::as_str);
-            return Err(wrong(target, format!("{digest}: label {key} is {has:?}, not {value:?}")));
+            return Err(wrong(
+                target,
+                format!("{digest}: label {key} is {has:?}, not {value:?}"),
+            ));
         }
     }
     // The Containerfile may be gone where another machine built; podman's checks have run there.
@@ -251,7 +258,10 @@ async fn read_config(target: &dyn Target, digest: Digest) -> Result<ImageConfig>
     let missing = || wrong(target, format!("config {digest} is not there"));
     let (size, mut stream) = target.read_blob(digest).await?.ok_or_else(missing)?;
     if size > CONFIG_LIMIT as u64 {
-        return Err(wrong(target, format!("config {digest} has {size} bytes: too many")));
+        return Err(wrong(
+            target,
+            format!("config {digest} has {size} bytes: too many"),
+        ));
     }
     let mut bytes = Vec::new();
     while let Some(chunk) = stream.next().await {
@@ -261,7 +271,10 @@ async fn read_config(target: &dyn Target, digest: Digest) -> Result<ImageConfig>
         }
     }
     if Digest::of(&bytes) != digest {
-        return Err(wrong(target, format!("config {digest} came back as something else")));
+        return Err(wrong(
+            target,
+            format!("config {digest} came back as something else"),
+        ));
     }
     ImageConfig::parse(&bytes).map_err(|error| wrong(target, format!("{digest}: {error}")))
 }

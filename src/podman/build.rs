@@ -7,7 +7,8 @@ use super::libpod::{Failure, Lines};
 use super::{Engine, Inspected, engine_error};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    containerfile::declares_healthcheck, digest::Digest, fault::one_line, manifest::media_type, platform::Platform,
+    containerfile::declares_healthcheck, digest::Digest, fault::one_line, manifest::media_type,
+    platform::Platform,
 };
 use reqwest::Method;
 use std::collections::{BTreeMap, VecDeque};

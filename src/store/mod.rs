@@ -25,6 +25,7 @@ const CHUNK: usize = 256 * 1024;
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
+    shown: String,
 }
 
 impl Store {
@@ -32,14 +33,53 @@ impl Store {
     pub fn new(dir: &Path) -> Self {
         Store {
             root: dir.to_owned(),
+            shown: dir.display().to_string(),
         }
+    }
+
+    /// The same store, told to people as `shown`: a relative path as they wrote it.
+    #[must_use]
+    pub fn shown_as(mut self, shown: &str) -> Self {
+        shown.clone_into(&mut self.shown);
+        self
+    }
+
+    /// Every repository that is there, sorted. Looks at the disk.
+    pub fn names(&self) -> std::io::Result<Vec<RepositoryName>> {
+        let mut names = Vec::new();
+        let mut folders = vec![String::new()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(self.root.join(&folder))? {
+                let entry = entry?;
+                let text = match entry.file_name().into_string() {
+                    Ok(text) if folder.is_empty() => text,
+                    Ok(text) => format!("{folder}/{text}"),
+                    Err(_) => continue,
+                };
+                // What is no repository's name is none of ours; symbolic links could lead in circles.
+                let Ok(name) = text.parse::<RepositoryName>() else {
+                    continue;
+                };
+                if entry.file_type()?.is_dir() {
+                    if self.existing(&name).is_some() {
+                        names.push(name);
+                    }
+                    // A layout's own folder is called "blobs"; a repository may be called so too.
+                    if !(text.ends_with("/blobs") && entry.path().join("sha256").is_dir()) {
+                        folders.push(text);
+                    }
+                }
+            }
+        }
+        names.sort();
+        Ok(names)
     }
 
     /// A repository of it, be it there or not.
     pub fn repository(&self, name: &RepositoryName) -> Layout {
         Layout {
             repository: Repository {
-                place: Place::Directory(self.root.display().to_string()),
+                place: Place::Directory(self.shown.clone()),
                 name: name.clone(),
             },
             store: self.root.clone(),

@@ -2,7 +2,11 @@
 //! Must never leave anything out of the JSON that the text says.
 
 use super::{seconds, size};
-use crate::model::{plan::PlanDocument, record::Record, report::{BuiltDocument, Report, ServingDocument}};
+use crate::model::{
+    plan::PlanDocument,
+    record::Record,
+    report::{BuiltDocument, Report, ServingDocument},
+};
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -59,9 +63,11 @@ impl Answer {
     pub(super) fn human(&self) -> String {
         match self {
             Answer::Plan(plan) => planned(plan),
-            Answer::Built(images) => lines(images.iter().map(|image| {
-                format!("{} {}  {}", image.name, image.platform, image.reference)
-            })),
+            Answer::Built(images) => lines(
+                images
+                    .iter()
+                    .map(|image| format!("{} {}  {}", image.name, image.platform, image.reference)),
+            ),
             Answer::Pushed(records) => lines(records.iter().flat_map(|record| {
                 record
                     .repositories
@@ -108,7 +114,13 @@ fn released(verb: &str, report: &Report) -> String {
     for image in &report.images {
         let _ = writeln!(out, "{verb} {} {}", image.name, image.digest);
         for platform in &image.platforms {
-            let _ = writeln!(out, "  {:<14} {}  {}", platform.platform.to_string(), platform.digest, size(platform.size));
+            let _ = writeln!(
+                out,
+                "  {:<14} {}  {}",
+                platform.platform.to_string(),
+                platform.digest,
+                size(platform.size)
+            );
         }
         for reference in &image.references {
             let _ = writeln!(out, "  {reference}");
@@ -129,11 +141,20 @@ fn released(verb: &str, report: &Report) -> String {
 fn planned(plan: &PlanDocument) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
-    let _ = writeln!(out, "{} at {}", plan.git_ref, plan.revision.as_deref().unwrap_or("no commit"));
+    let _ = writeln!(
+        out,
+        "{} at {}",
+        plan.git_ref,
+        plan.revision.as_deref().unwrap_or("no commit")
+    );
     for image in &plan.images {
         let _ = writeln!(out, "{}", image.name);
         for platform in &image.platforms {
-            let _ = writeln!(out, "  {:<14} {}", platform.platform, platform.containerfile);
+            let _ = writeln!(
+                out,
+                "  {:<14} {}",
+                platform.platform, platform.containerfile
+            );
         }
         for repository in &image.repositories {
             let _ = writeln!(out, "  {repository}: {}", image.tags.join(", "));

@@ -29,9 +29,17 @@ mod tests {
 
     #[test]
     fn an_error_has_three_parts_and_the_failing_lines() {
-        let error = Error::new(Kind::Build, "the build failed", "Containerfile STEP 2/3", "mend the step")
-            .with_tail(vec!["sh: nope: not found".to_owned()]);
-        let style = Style { verbosity: 0, color: false };
+        let error = Error::new(
+            Kind::Build,
+            "the build failed",
+            "Containerfile STEP 2/3",
+            "mend the step",
+        )
+        .with_tail(vec!["sh: nope: not found".to_owned()]);
+        let style = Style {
+            verbosity: 0,
+            color: false,
+        };
         insta::assert_snapshot!(text(&error, style), @r"
         error: the build failed
           | sh: nope: not found

@@ -50,9 +50,10 @@ fn line(event: &Event, style: Style) -> Option<String> {
             let short: String = id.trim_start_matches("sha256:").chars().take(12).collect();
             (0, format!("{indent}built {image} {platform}: {short}"))
         }
-        Event::Received { digest, size: s } => {
-            (1, format!("{indent}podman sent {} {}", digest.short(), size(*s)))
-        }
+        Event::Received { digest, size: s } => (
+            1,
+            format!("{indent}podman sent {} {}", digest.short(), size(*s)),
+        ),
         Event::Blob {
             place,
             digest,
@@ -64,7 +65,14 @@ fn line(event: &Event, style: Style) -> Option<String> {
                 Sent::Mounted => (0, "mounted"),
                 Sent::Present => (1, "was there"),
             };
-            (needed, format!("{indent}{place}: layer {} {how}, {}", digest.short(), size(*s)))
+            (
+                needed,
+                format!(
+                    "{indent}{place}: layer {} {how}, {}",
+                    digest.short(),
+                    size(*s)
+                ),
+            )
         }
         Event::Progress { .. } => return None,
         Event::Manifest { place, digest } => (0, format!("{indent}{place}@{digest}")),
@@ -88,7 +96,9 @@ fn line(event: &Event, style: Style) -> Option<String> {
 
 /// A line of somebody else's output, without what would move the cursor.
 fn printable(line: &str) -> String {
-    line.chars().filter(|c| !c.is_control() || *c == '\t').collect()
+    line.chars()
+        .filter(|c| !c.is_control() || *c == '\t')
+        .collect()
 }
 
 #[cfg(test)]
@@ -98,7 +108,10 @@ mod tests {
 
     #[test]
     fn quiet_tells_warnings_and_waits_only() {
-        let quiet = Style { verbosity: -1, color: false };
+        let quiet = Style {
+            verbosity: -1,
+            color: false,
+        };
         assert_eq!(line(&Event::Stage(Stage::Push), quiet), None);
         assert!(line(&Event::Warning("x".to_owned()), quiet).is_some());
     }
@@ -110,7 +123,10 @@ mod tests {
             platform: "linux/amd64".parse().unwrap(),
             line: "\u{1b}[2Jgone\r".to_owned(),
         };
-        let style = Style { verbosity: 0, color: false };
+        let style = Style {
+            verbosity: 0,
+            color: false,
+        };
         assert_eq!(line(&event, style).unwrap(), "  a linux/amd64 | [2Jgone");
     }
 }
