@@ -1,5 +1,5 @@
-//! Decides whether a Containerfile declares a HEALTHCHECK for the image that comes out of it.
-//! Must never build, expand or check a Containerfile: podman does that, and this only reads what must not get lost.
+//! Decides whether a Containerfile declares a HEALTHCHECK for the image that comes out of it, and where labels go in it.
+//! Must never build or check a Containerfile: podman does that, and this only reads what must not get lost.
 
 use std::collections::BTreeMap;
 
@@ -9,21 +9,58 @@ use std::collections::BTreeMap;
 /// What a base image from a registry brings along is not known here and does not count. `false` too for a target that
 /// is not there: podman refuses that build by itself.
 pub fn declares_healthcheck(text: &str, target: Option<&str>) -> bool {
+    published(&stages(text), target).is_some_and(|stage| stage.healthcheck)
+}
+
+/// The text with one LABEL at the end of the stage that is published, so that labels are one step, always the same one.
+///
+/// podman's own `labels` parameter makes a step of each, in an order that changes from build to build, and with it the
+/// image's id. The text is unchanged where there is no label or no such stage.
+pub fn with_labels(text: &str, target: Option<&str>, labels: &BTreeMap<String, String>) -> String {
     let stages = stages(text);
-    match target {
-        Some(target) => stages
-            .iter()
-            .position(|stage| stage.is_called(target))
-            .or_else(|| target.parse().ok())
-            .and_then(|index| stages.get(index)),
-        None => stages.last(),
+    let Some(stage) = published(&stages, target).filter(|_| !labels.is_empty()) else {
+        return text.to_owned();
+    };
+    let escape = escape_character(text);
+    let quoted = |text: &str| {
+        let mut out = String::from('"');
+        for c in text.chars() {
+            if c == '"' || c == '$' || c == escape {
+                out.push(escape);
+            }
+            // A line break would end the instruction.
+            out.push(if c.is_control() { ' ' } else { c });
+        }
+        out.push('"');
+        out
+    };
+    let mut instruction = String::from("LABEL");
+    for (key, value) in labels {
+        for part in [" ", &quoted(key), "=", &quoted(value)] {
+            instruction.push_str(part);
+        }
     }
-    .is_some_and(|stage| stage.healthcheck)
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.insert(stage.end.min(lines.len()), &instruction);
+    let mut out = lines.join("\n");
+    out.push('\n');
+    out
 }
 
 struct Stage {
     name: Option<String>,
     healthcheck: bool,
+    /// The line at which the next stage begins, counted from 0; past the last line for the last stage.
+    end: usize,
+}
+
+/// The stage whose image is published.
+fn published<'a>(stages: &'a [Stage], target: Option<&str>) -> Option<&'a Stage> {
+    let Some(target) = target else {
+        return stages.last();
+    };
+    let named = stages.iter().position(|stage| stage.is_called(target));
+    stages.get(named.or_else(|| target.parse().ok())?)
 }
 
 impl Stage {
@@ -37,7 +74,7 @@ fn stages(text: &str) -> Vec<Stage> {
     let mut stages: Vec<Stage> = Vec::new();
     // ARGs before the first FROM: a stage may be chosen by one.
     let mut arguments: BTreeMap<String, String> = BTreeMap::new();
-    for instruction in instructions(text) {
+    for (line, instruction) in instructions(text) {
         let mut words = instruction.split_whitespace();
         let keyword = words.next().unwrap_or_default().to_ascii_uppercase();
         match (keyword.as_str(), stages.last_mut()) {
@@ -53,7 +90,14 @@ fn stages(text: &str) -> Vec<Stage> {
                 let parent = stages.iter().rev().find(|stage| stage.is_called(&base));
                 let parent = parent.or_else(|| stages.get(base.parse::<usize>().ok()?));
                 let healthcheck = parent.is_some_and(|stage| stage.healthcheck);
-                stages.push(Stage { name, healthcheck });
+                if let Some(before) = stages.last_mut() {
+                    before.end = line;
+                }
+                stages.push(Stage {
+                    name,
+                    healthcheck,
+                    end: usize::MAX,
+                });
             }
             ("ARG", None) => {
                 for (key, value) in words.filter_map(|word| word.split_once('=')) {
@@ -91,19 +135,24 @@ fn expand(word: &str, arguments: &BTreeMap<String, String>) -> String {
         .to_owned()
 }
 
-/// The instructions, one line each: continuations joined, comments and here-documents gone.
-fn instructions(text: &str) -> Vec<String> {
+/// The instructions, one line each: continuations joined, comments and here-documents gone; each with the line it
+/// begins at, counted from 0.
+fn instructions(text: &str) -> Vec<(usize, String)> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let escape = escape_character(text);
     let lines: Vec<&str> = text.lines().collect();
     let mut found = Vec::new();
     let mut open = String::new();
+    let mut begin = 0;
     let mut at = 0;
     while let Some(line) = lines.get(at) {
         at += 1;
         // Within a continued instruction too, comments and blank lines are skipped.
         if line.trim_start().starts_with('#') || line.trim().is_empty() {
             continue;
+        }
+        if open.is_empty() {
+            begin = at - 1;
         }
         if let Some(part) = line.trim_end().strip_suffix(escape) {
             open.push_str(part);
@@ -125,10 +174,10 @@ fn instructions(text: &str) -> Vec<String> {
                 at += length + 1;
             }
         }
-        found.push(instruction);
+        found.push((begin, instruction));
     }
     if !open.is_empty() {
-        found.push(open);
+        found.push((begin, open));
     }
     found
 }
@@ -189,6 +238,45 @@ fn here_documents(instruction: &str) -> Vec<(String, bool)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn labels_are_one_instruction_at_the_end_of_the_published_stage() {
+        let labels = BTreeMap::from([
+            (
+                "a".to_owned(),
+                "one \"two\" $three \\ `four`\nfive".to_owned(),
+            ),
+            ("b".to_owned(), String::new()),
+        ]);
+        let said = r#"LABEL "a"="one \"two\" \$three \\ `four` five" "b"="""#;
+        let two = "FROM scratch AS one\nCMD a\n# about two\nFROM one AS two\nRUN b \\\n  c";
+        for (text, target, expected) in [
+            ("FROM scratch", None, format!("FROM scratch\n{said}\n")),
+            (two, None, format!("{two}\n{said}\n")),
+            (two, Some("1"), format!("{two}\n{said}\n")),
+            (
+                two,
+                Some("one"),
+                format!(
+                    "FROM scratch AS one\nCMD a\n# about two\n{said}\nFROM one AS two\nRUN b \\\n  c\n"
+                ),
+            ),
+            (two, Some("nobody"), two.to_owned()),
+            ("", None, String::new()),
+        ] {
+            assert_eq!(
+                with_labels(text, target, &labels),
+                expected,
+                "{text} {target:?}"
+            );
+        }
+        assert_eq!(
+            with_labels("FROM scratch", None, &BTreeMap::new()),
+            "FROM scratch"
+        );
+        let other = with_labels("# escape=`\nFROM scratch", None, &labels);
+        assert!(other.contains("`\"two`\" `$three \\ ``four``"), "{other}");
+    }
 
     #[test]
     #[allow(clippy::too_many_lines)] // a table

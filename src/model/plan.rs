@@ -158,6 +158,10 @@ fn labels(spec: &Spec, image: &ImageSpec, inputs: &Inputs) -> BTreeMap<String, S
         .filter_map(|(key, value)| Some((key.to_owned(), value?)))
         .collect();
     labels.extend(image.labels.clone());
+    // One line each: that is all a LABEL can hold.
+    for value in labels.values_mut() {
+        *value = value.replace(char::is_control, " ");
+    }
     labels
 }
 

@@ -2,12 +2,15 @@
 //! Must never push, nor call an image built that is not what was asked for.
 
 use super::check::{check_built, is_for};
-use super::context::Context;
+use super::context::{Context, RESERVED};
 use super::libpod::{Failure, Lines};
 use super::{Engine, Inspected, engine_error};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    containerfile::declares_healthcheck, digest::Digest, fault::one_line, manifest::media_type,
+    containerfile::{declares_healthcheck, with_labels},
+    digest::Digest,
+    fault::one_line,
+    manifest::media_type,
     platform::Platform,
 };
 use reqwest::Method;
@@ -132,8 +135,9 @@ impl Engine {
         context: Context,
         on_line: &mut (dyn FnMut(&str) + Send),
     ) -> Result<ImageId> {
-        let query = query(request, &context);
-        let (body, trouble) = context.stream();
+        let query = query(request);
+        let labelled = with_labels(context.text(), request.target.as_deref(), &request.labels);
+        let (body, trouble) = context.stream(labelled);
         let call = self
             .libpod
             .request(Method::POST, &["build"])
@@ -184,19 +188,15 @@ impl Engine {
     }
 }
 
-fn query(request: &BuildRequest, context: &Context) -> Vec<(&'static str, String)> {
+fn query(request: &BuildRequest) -> Vec<(&'static str, String)> {
     let json = |map: &BTreeMap<String, String>| serde_json::json!(map).to_string();
     let mut query = vec![
         // podman's default, OCI, has no HEALTHCHECK.
         ("outputformat", media_type::DOCKER_MANIFEST.to_owned()),
-        ("dockerfile", context.containerfile().to_owned()),
-        (
-            "excludes",
-            serde_json::json!(context.excludes()).to_string(),
-        ),
+        ("dockerfile", RESERVED.to_owned()),
+        ("excludes", serde_json::json!([RESERVED]).to_string()),
         ("platform", request.platform.to_string()),
         ("t", request.tag.clone()),
-        ("labels", json(&request.labels)),
         ("buildargs", json(&request.args)),
         // Not the default; nothing would be cached.
         ("layers", "true".to_owned()),

@@ -12,8 +12,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc;
 
-/// What a Containerfile from outside of the context is called within it.
-const RESERVED: &str = ".rpub-containerfile";
+/// What the Containerfile is called in the archive: a copy of its own, with the labels in it.
+///
+/// podman must be told to leave it out of COPY and ADD. That is also what keeps it from reading the ignore file again,
+/// by rules of its own version; the rest of what is ignored is not in the archive at all.
+pub(super) const RESERVED: &str = ".rpub-containerfile";
 /// Bytes per chunk, and chunks on their way: all the memory that a context of any size takes.
 const CHUNK: usize = 128 * 1024;
 const CHUNKS: usize = 4;
@@ -23,11 +26,7 @@ const CHUNKS: usize = 4;
 pub(super) struct Context {
     root: PathBuf,
     ignore: Ignore,
-    /// The Containerfile's place in the archive.
-    containerfile: String,
-    /// Its file, where that lies outside of the context.
-    outside: Option<PathBuf>,
-    /// Its text.
+    /// The Containerfile's text, as it stands.
     text: String,
 }
 
@@ -71,17 +70,9 @@ impl Context {
             trouble(what, &wanted, "check `containerfile` in rpub.toml")
         })?;
         let text = std::fs::read(&real).map_err(|error| unreadable(&wanted, &error))?;
-        let inside = real
-            .strip_prefix(&root)
-            .ok()
-            .and_then(Path::to_str)
-            .map(str::to_owned);
-        let ignore = read_ignore(&root, &wanted)?;
         Ok(Context {
-            outside: inside.is_none().then_some(real),
-            containerfile: inside.unwrap_or_else(|| RESERVED.to_owned()),
+            ignore: read_ignore(&root, &wanted)?,
             root,
-            ignore,
             text: String::from_utf8_lossy(&text).into_owned(),
         })
     }
@@ -91,30 +82,12 @@ impl Context {
         &self.text
     }
 
-    /// Its path within the archive.
-    pub(super) fn containerfile(&self) -> &str {
-        &self.containerfile
-    }
-
-    /// What podman must leave out of COPY and ADD although it was sent.
-    ///
-    /// Never empty: podman reads the ignore file again, by rules of its own version, only where it is told nothing.
-    /// The rest is not in the archive at all.
-    pub(super) fn excludes(&self) -> Vec<String> {
-        let mut excludes = vec![RESERVED.to_owned()];
-        if self.outside.is_none() && self.ignore.ignored(&self.containerfile) {
-            let literal = self.containerfile.chars().flat_map(|c| {
-                let special = matches!(c, '*' | '?' | '[' | ']' | '\\');
-                special.then_some('\\').into_iter().chain([c])
-            });
-            excludes.push(literal.collect());
-        }
-        excludes
-    }
-
     /// The archive, packed by a thread as fast as the receiver takes it; dropping the stream ends the thread.
+    ///
+    /// `containerfile` is the text that podman builds from.
     pub(super) fn stream(
         self,
+        containerfile: String,
     ) -> (
         impl Stream<Item = io::Result<Bytes>> + Send + use<>,
         Trouble,
@@ -127,7 +100,7 @@ impl Context {
                 sender: sender.clone(),
                 chunk: BytesMut::new(),
             };
-            if let Err(error) = self.pack(sink) {
+            if let Err(error) = self.pack(sink, &containerfile) {
                 // The first cause is kept; the broken body is only what ends the request. Whoever hung up has no ears.
                 let _ = told.set(error);
                 let _ = sender.blocking_send(Err(io::Error::other("packing failed")));
@@ -139,16 +112,19 @@ impl Context {
         (chunks, trouble)
     }
 
-    fn pack(&self, sink: Sink) -> Result<()> {
+    fn pack(&self, sink: Sink, containerfile: &str) -> Result<()> {
         let mut packer = Packer {
             context: self,
             archive: tar::Builder::new(sink),
             waiting: Vec::new(),
         };
         packer.folder(&self.root, Path::new(""))?;
-        if let Some(file) = &self.outside {
-            packer.file(file, Path::new(RESERVED))?;
-        }
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o644);
+        header.set_size(containerfile.len() as u64);
+        let text = containerfile.as_bytes();
+        let sent = packer.archive.append_data(&mut header, RESERVED, text);
+        sent.map_err(|error| unreadable(&self.root, &error))?;
         let sent = packer.archive.into_inner();
         let sent = sent.and_then(|mut sink| sink.flush());
         sent.map_err(|error| unreadable(&self.root, &error))
@@ -240,16 +216,13 @@ impl Packer<'_> {
 
     fn entry(&mut self, path: &Path, name: &Path, found: &Metadata) -> Result<()> {
         let text = name.to_string_lossy();
-        // Its own name is taken where a Containerfile comes from outside.
-        if self.context.outside.is_some() && text == RESERVED {
+        if text == RESERVED {
             return Ok(());
         }
-        let containerfile = Path::new(&self.context.containerfile);
-        let needed = self.context.outside.is_none() && containerfile.starts_with(name);
         let ignored = self.context.ignore.ignored(&text);
         let kind = found.file_type();
         if kind.is_dir() {
-            if ignored && !needed && !self.context.ignore.may_hold_exceptions(&text) {
+            if ignored && !self.context.ignore.may_hold_exceptions(&text) {
                 return Ok(());
             }
             self.waiting.push((name.to_owned(), found.clone()));
@@ -264,7 +237,7 @@ impl Packer<'_> {
             }
             return Ok(());
         }
-        if ignored && !needed {
+        if ignored {
             return Ok(());
         }
         if kind.is_symlink() {

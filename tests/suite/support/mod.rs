@@ -7,3 +7,11 @@ pub(crate) mod engine;
 pub(crate) mod images;
 /// A relay, spoken to over HTTP.
 pub(crate) mod loopback;
+/// A reverse proxy that breaks on purpose.
+pub(crate) mod proxy;
+/// Real registries as processes.
+pub(crate) mod registries;
+/// A token service like GHCR's.
+pub(crate) mod tokens;
+/// Raw HTTP over a socket.
+pub(crate) mod wire;

@@ -1,0 +1,459 @@
+//! Decides how a real registry is made to fail: a loopback proxy that breaks, at the n-th request that fits, what a rule says.
+//! Must never answer in the registry's place where no rule says so.
+
+use super::tokens::{Refusal, Tokens};
+use super::wire::{Head, Wire};
+use rpub::model::reference::Host;
+use std::io::Result;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufStream, copy, sink};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::{ServerConfig, crypto, pki_types};
+
+/// What goes wrong.
+#[derive(Debug, Clone)]
+pub enum Fault {
+    /// The connection is reset as soon as the request's head is there.
+    Reset,
+    /// All of the request is read, none of it reaches the registry, and the connection closes.
+    CloseAfterBody,
+    /// The registry does as it is told, but its answer is lost.
+    LoseAnswer,
+    /// The registry does as it is told, but its answer breaks off half-way.
+    HalfAnswer,
+    /// All of the request is read, and then nothing comes.
+    Silence,
+    /// The answer's Docker-Content-Digest is another.
+    WrongDigest,
+    /// A byte more reaches the registry than was sent.
+    AlterBody,
+    /// This is answered, and nothing reaches the registry.
+    Answer {
+        status: u16,
+        headers: Vec<(String, String)>,
+        body: String,
+    },
+}
+
+impl Fault {
+    /// An answer with this status, and no more.
+    pub fn status(status: u16) -> Self {
+        Fault::Answer {
+            status,
+            headers: Vec::new(),
+            body: String::new(),
+        }
+    }
+
+    /// A web page, as a captive portal sends it.
+    pub fn html(status: u16) -> Self {
+        Fault::status(status)
+            .header("Content-Type", "text/html; charset=utf-8")
+            .body("<html><title>Sign in</title></html>")
+    }
+
+    /// The same answer with a header more.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+        if let Fault::Answer { headers, .. } = &mut self {
+            headers.push((name.to_owned(), value.into()));
+        }
+        self
+    }
+
+    /// The same answer with this body.
+    #[must_use]
+    pub fn body(mut self, text: &str) -> Self {
+        if let Fault::Answer { body, .. } = &mut self {
+            text.clone_into(body);
+        }
+        self
+    }
+}
+
+/// When it goes wrong.
+pub struct Rule {
+    method: &'static str,
+    pattern: String,
+    times: std::ops::Range<u32>,
+    fault: Fault,
+    seen: AtomicU32,
+}
+
+impl Rule {
+    /// `fault` at the first request of `method` whose path and query hold the parts of `pattern`, which `*` divides.
+    pub fn on(method: &'static str, pattern: impl Into<String>, fault: Fault) -> Self {
+        Rule {
+            method,
+            pattern: pattern.into(),
+            times: 0..1,
+            fault,
+            seen: AtomicU32::new(0),
+        }
+    }
+
+    /// … at the n-th such request, the first being 1.
+    #[must_use]
+    pub fn nth(mut self, n: u32) -> Self {
+        self.times = n - 1..n;
+        self
+    }
+
+    /// … at each such request.
+    #[must_use]
+    pub fn always(mut self) -> Self {
+        self.times = 0..u32::MAX;
+        self
+    }
+
+    fn applies(&self, method: &str, target: &str) -> bool {
+        self.method == method
+            && matches(&self.pattern, target)
+            && self
+                .times
+                .contains(&self.seen.fetch_add(1, Ordering::SeqCst))
+    }
+}
+
+fn matches(pattern: &str, target: &str) -> bool {
+    let mut rest = target;
+    pattern.split('*').all(|part| match rest.find(part) {
+        Some(at) => {
+            rest = &rest[at + part.len()..];
+            true
+        }
+        None => false,
+    })
+}
+
+/// One request as it came.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    pub method: String,
+    /// Path and query.
+    pub target: String,
+    /// The Authorization header.
+    pub authorization: Option<String>,
+    /// The status that was answered; none where nothing was.
+    pub status: Option<u16>,
+}
+
+/// A proxy before a registry; it ends when this is dropped.
+pub struct Proxy {
+    host: Host,
+    shared: Arc<Shared>,
+    acceptor: JoinHandle<()>,
+    certificate: Option<TempDir>,
+}
+
+struct Shared {
+    upstream: String,
+    base: String,
+    tls: bool,
+    tokens: Option<Tokens>,
+    rules: Vec<Rule>,
+    seen: Mutex<Vec<Seen>>,
+}
+
+/// How a proxy is to be.
+pub struct Builder {
+    upstream: Host,
+    tls: bool,
+    tokens: Option<Tokens>,
+    rules: Vec<Rule>,
+}
+
+impl Builder {
+    /// It speaks TLS, with a certificate of its own ([`Proxy::ca_file`]).
+    #[must_use]
+    pub fn tls(mut self) -> Self {
+        self.tls = true;
+        self
+    }
+
+    /// It demands Bearer tokens, and gives them to this login.
+    #[must_use]
+    pub fn tokens(mut self, user: &str, password: &str) -> Self {
+        self.tokens = Some(Tokens::new(user, password));
+        self
+    }
+
+    /// One more thing that goes wrong; of several that apply, the first counts.
+    #[must_use]
+    pub fn rule(mut self, rule: Rule) -> Self {
+        self.rules.push(rule);
+        self
+    }
+
+    /// Listens on a free loopback port.
+    pub async fn start(self) -> Proxy {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        let (acceptor, certificate) = if self.tls {
+            let (acceptor, folder) = tls();
+            (Some(acceptor), Some(folder))
+        } else {
+            (None, None)
+        };
+        let scheme = if self.tls { "https" } else { "http" };
+        let shared = Arc::new(Shared {
+            upstream: self.upstream.to_string(),
+            base: format!("{scheme}://{host}"),
+            tls: self.tls,
+            tokens: self.tokens,
+            rules: self.rules,
+            seen: Mutex::default(),
+        });
+        Proxy {
+            host: host.parse().unwrap(),
+            acceptor: tokio::spawn(accept(listener, acceptor, Arc::clone(&shared))),
+            shared,
+            certificate,
+        }
+    }
+}
+
+/// A certificate for 127.0.0.1, made for this proxy alone.
+fn tls() -> (TlsAcceptor, TempDir) {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ca.pem"), made.cert.pem()).unwrap();
+    let key = pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    (TlsAcceptor::from(Arc::new(config)), folder)
+}
+
+impl Proxy {
+    /// A proxy before the registry at `upstream`.
+    pub fn before(upstream: Host) -> Builder {
+        Builder {
+            upstream,
+            tls: false,
+            tokens: None,
+            rules: Vec::new(),
+        }
+    }
+
+    /// `127.0.0.1:PORT`
+    pub fn host(&self) -> Host {
+        self.host.clone()
+    }
+
+    /// The certificate to trust, where it speaks TLS.
+    pub fn ca_file(&self) -> Option<std::path::PathBuf> {
+        self.certificate
+            .as_ref()
+            .map(|folder| folder.path().join("ca.pem"))
+    }
+
+    /// All requests so far, in the order of their answers.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.shared.seen.lock().unwrap().clone()
+    }
+
+    /// How many requests of `method` there were whose path and query fit `pattern`.
+    pub fn count(&self, method: &str, pattern: &str) -> usize {
+        let fits = |seen: &&Seen| seen.method == method && matches(pattern, &seen.target);
+        self.seen().iter().filter(fits).count()
+    }
+
+    /// Makes every token that was given out worthless.
+    pub fn expire_tokens(&self) {
+        self.shared.tokens.as_ref().unwrap().expire();
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.acceptor.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
+    // Connections end with this task, because the set that holds them does.
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        let (tls, shared) = (tls.clone(), Arc::clone(&shared));
+        connections.spawn(async move {
+            let wire: Box<dyn Wire> = match tls {
+                None => Box::new(stream),
+                Some(tls) => match tls.accept(stream).await {
+                    Ok(stream) => Box::new(stream),
+                    Err(_) => return,
+                },
+            };
+            // A client that hangs up is part of the game.
+            let _ = serve(BufStream::new(wire), &shared).await;
+        });
+    }
+}
+
+/// One request per connection: then every break is clean.
+async fn serve(mut client: BufStream<Box<dyn Wire>>, shared: &Shared) -> Result<()> {
+    let Some(head) = Head::read(&mut client).await? else {
+        return Ok(());
+    };
+    let seen = Seen {
+        method: head.word(0).to_owned(),
+        target: head.word(1).to_owned(),
+        authorization: head.get("authorization").map(str::to_owned),
+        status: None,
+    };
+    let index = {
+        let mut all = shared.seen.lock().unwrap();
+        all.push(seen);
+        all.len() - 1
+    };
+    let status = respond(&mut client, head, shared).await;
+    if let Ok(status) = status {
+        shared.seen.lock().unwrap()[index].status = status;
+        client.shutdown().await?;
+    }
+    Ok(())
+}
+
+async fn respond(
+    client: &mut BufStream<Box<dyn Wire>>,
+    head: Head,
+    shared: &Shared,
+) -> Result<Option<u16>> {
+    let (method, target) = (head.word(0), head.word(1));
+    let rule = shared
+        .rules
+        .iter()
+        .find(|rule| rule.applies(method, target));
+    let fault = rule.map(|rule| rule.fault.clone());
+    if let Some(Fault::Reset) = fault {
+        client.get_ref().tcp().set_zero_linger()?;
+        return Ok(None);
+    }
+    if let Some(Fault::Answer {
+        status,
+        headers,
+        body,
+    }) = fault
+    {
+        let refusal = Refusal {
+            status,
+            headers,
+            body,
+        };
+        return refuse(client, &head, refusal).await;
+    }
+    if matches!(fault, Some(Fault::CloseAfterBody | Fault::Silence)) {
+        head.copy_body(client, &mut sink()).await?;
+        if let Some(Fault::Silence) = fault {
+            // Until the client gives up.
+            copy(client, &mut sink()).await?;
+        }
+        return Ok(None);
+    }
+    if let Some(tokens) = &shared.tokens {
+        if let Some(query) = target.strip_prefix("/token?") {
+            return refuse(client, &head, tokens.issue(&head, query)).await;
+        }
+        if let Err(refusal) = tokens.check(&head, &shared.base) {
+            return refuse(client, &head, refusal).await;
+        }
+    }
+    forward(client, head, shared, fault).await
+}
+
+async fn refuse(
+    client: &mut BufStream<Box<dyn Wire>>,
+    request: &Head,
+    refusal: Refusal,
+) -> Result<Option<u16>> {
+    request.copy_body(client, &mut sink()).await?;
+    let mut head = Head {
+        start: format!("HTTP/1.1 {} Said", refusal.status),
+        headers: vec![("Content-Type".to_owned(), "application/json".to_owned())],
+    };
+    for (name, value) in refusal.headers {
+        head.set(&name, value);
+    }
+    head.set("Content-Length", refusal.body.len().to_string());
+    head.set("Connection", "close");
+    client.write_all(&head.bytes()).await?;
+    if request.word(0) != "HEAD" {
+        client.write_all(refusal.body.as_bytes()).await?;
+    }
+    client.flush().await?;
+    Ok(Some(refusal.status))
+}
+
+async fn forward(
+    client: &mut BufStream<Box<dyn Wire>>,
+    mut head: Head,
+    shared: &Shared,
+    fault: Option<Fault>,
+) -> Result<Option<u16>> {
+    let mut upstream = BufStream::new(TcpStream::connect(&shared.upstream).await?);
+    let original = head.clone();
+    head.set("Connection", "close");
+    if shared.tls {
+        head.set("X-Forwarded-Proto", "https");
+    }
+    if shared.tokens.is_some() {
+        head.remove("Authorization");
+    }
+    if let Some(Fault::AlterBody) = fault {
+        let length: u64 = original
+            .get("content-length")
+            .unwrap_or("0")
+            .parse()
+            .unwrap();
+        head.set("Content-Length", (length + 1).to_string());
+    }
+    upstream.write_all(&head.bytes()).await?;
+    original.copy_body(client, &mut upstream).await?;
+    if let Some(Fault::AlterBody) = fault {
+        upstream.write_all(b"\n").await?;
+    }
+    upstream.flush().await?;
+    let Some(mut answer) = Head::read(&mut upstream).await? else {
+        return Ok(None);
+    };
+    answer.set("Connection", "close");
+    match fault {
+        Some(Fault::LoseAnswer) => {
+            copy(&mut upstream, &mut sink()).await?;
+            return Ok(None);
+        }
+        Some(Fault::HalfAnswer) => {
+            let mut body = Vec::new();
+            upstream.read_to_end(&mut body).await?;
+            let mut bytes = answer.bytes();
+            let keep = if body.is_empty() {
+                bytes.len() / 2
+            } else {
+                bytes.len() + body.len() / 2
+            };
+            bytes.append(&mut body);
+            client.write_all(&bytes[..keep]).await?;
+            client.flush().await?;
+            return Ok(None);
+        }
+        Some(Fault::WrongDigest) => {
+            answer.set(
+                "Docker-Content-Digest",
+                format!("sha256:{}", "0".repeat(64)),
+            );
+        }
+        _ => {}
+    }
+    client.write_all(&answer.bytes()).await?;
+    copy(&mut upstream, client).await?;
+    client.flush().await?;
+    Ok(Some(answer.status()))
+}

@@ -1,0 +1,124 @@
+//! Decides how a real registry (Debian's docker-registry) is started for a test, and that it ends with it.
+//! Must never pass over a missing one: a test without its registry fails.
+
+use rpub::model::reference::Host;
+use std::fs::File;
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+const PROGRAM: &str = "/usr/bin/docker-registry";
+
+/// Who may use the registry.
+pub enum Auth<'a> {
+    None,
+    Basic { user: &'a str, password: &'a str },
+}
+
+/// A registry on a free loopback port, with its storage in a folder of its own.
+pub struct RegistryProcess {
+    child: Child,
+    folder: TempDir,
+    host: Host,
+}
+
+impl RegistryProcess {
+    /// Starts one and waits until it listens. Panics with its log where it does not.
+    pub fn start(auth: &Auth<'_>) -> Self {
+        // Between choosing a port and listening on it somebody else can take it: then another one.
+        for _ in 0..5 {
+            if let Some(registry) = Self::try_start(auth) {
+                return registry;
+            }
+        }
+        panic!("{PROGRAM} does not start; is it installed?");
+    }
+
+    fn try_start(auth: &Auth<'_>) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let config = folder.path().join("config.yml");
+        std::fs::write(&config, Self::config(auth, &folder, port)).unwrap();
+        let log = File::create(folder.path().join("log")).unwrap();
+        // setpriv: the kernel ends the registry when this test's thread is gone, even by SIGKILL.
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", PROGRAM, "serve"])
+            .arg(&config)
+            .env("OTEL_TRACES_EXPORTER", "none")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .expect("setpriv (util-linux) starts");
+        let mut registry = RegistryProcess {
+            child,
+            folder,
+            host: format!("127.0.0.1:{port}").parse().unwrap(),
+        };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while TcpStream::connect(registry.host.as_str()).is_err() {
+            if let Some(status) = registry.child.try_wait().unwrap() {
+                eprintln!("{PROGRAM} ended with {status}: {}", registry.access_log());
+                return None;
+            }
+            assert!(Instant::now() < deadline, "{}", registry.access_log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Some(registry)
+    }
+
+    fn config(auth: &Auth<'_>, folder: &TempDir, port: u16) -> String {
+        let storage = folder.path().join("storage");
+        let mut config = format!(
+            "version: 0.1\nlog: {{level: info, fields: {{service: registry}}}}\n\
+             storage:\n  filesystem: {{rootdirectory: {}}}\n  delete: {{enabled: true}}\n\
+             http: {{addr: \"127.0.0.1:{port}\", secret: of-this-test}}\n",
+            storage.display()
+        );
+        if let Auth::Basic { user, password } = auth {
+            let hashed = Command::new("/usr/bin/htpasswd")
+                .args(["-B", "-C", "4", "-bn", user, password])
+                .output()
+                .expect("htpasswd (apache2-utils) is installed");
+            assert!(hashed.status.success());
+            let path = folder.path().join("htpasswd");
+            std::fs::write(&path, hashed.stdout).unwrap();
+            let lines = format!(
+                "auth: {{htpasswd: {{realm: test, path: {}}}}}\n",
+                path.display()
+            );
+            config.push_str(&lines);
+        }
+        config
+    }
+
+    /// `127.0.0.1:PORT`
+    pub fn host(&self) -> Host {
+        self.host.clone()
+    }
+
+    /// What it wrote so far: one line per request, and its errors.
+    pub fn access_log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// Where it stores blobs and manifests.
+    pub fn storage(&self) -> PathBuf {
+        self.folder.path().join("storage")
+    }
+}
+
+impl Drop for RegistryProcess {
+    fn drop(&mut self) {
+        // Both fail only where it has ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
