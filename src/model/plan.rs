@@ -33,6 +33,8 @@ pub struct Plan {
     pub git_ref: GitRef,
     /// The commit it is made from.
     pub revision: Option<Revision>,
+    /// When its source was made; what is built is dated to it.
+    pub created: jiff::Timestamp,
     /// One per `[[image]]`, in the file's order.
     pub images: Vec<ImagePlan>,
 }
@@ -129,6 +131,7 @@ pub fn plan(spec: &Spec, inputs: &Inputs, only: &[String]) -> Result<Plan, NoPla
     Ok(Plan {
         git_ref: inputs.git_ref.clone(),
         revision: inputs.revision.clone(),
+        created: inputs.created,
         images: images.collect::<Result<_, NoPlan>>()?,
     })
 }

@@ -62,7 +62,16 @@ pub async fn images(
     for image in &plan.images {
         for (platform, file) in &image.spec.platforms {
             if wanted.includes(platform) {
-                built.push(one(context, engine, image, platform, file, scraps).await?);
+                built.push(
+                    one(
+                        context,
+                        engine,
+                        (image, platform, file),
+                        plan.created.as_second(),
+                        scraps,
+                    )
+                    .await?,
+                );
             }
         }
     }
@@ -79,9 +88,8 @@ pub async fn images(
 async fn one(
     context: &Context,
     engine: &Engine,
-    image: &ImagePlan,
-    platform: &Platform,
-    file: &str,
+    (image, platform, file): (&ImagePlan, &Platform, &str),
+    timestamp: i64,
     scraps: &Scraps,
 ) -> Result<Built> {
     let request = BuildRequest {
@@ -92,6 +100,7 @@ async fn one(
         labels: image.labels.clone(),
         args: image.spec.args.clone(),
         target: image.spec.target.clone(),
+        timestamp: Some(timestamp),
         no_cache: false,
     };
     let mut tell = |line: &str| {

@@ -40,6 +40,9 @@ pub struct BuildRequest {
     pub args: BTreeMap<String, String>,
     /// The stage to build; the last one if none.
     pub target: Option<String>,
+    /// Seconds since 1970 that the image and the files in its layers are dated to, so that building the same again gives
+    /// the same; the time of the build if none.
+    pub timestamp: Option<i64>,
     /// Whether to build every step again.
     pub no_cache: bool,
 }
@@ -204,6 +207,9 @@ fn query(request: &BuildRequest) -> Vec<(&'static str, String)> {
         ("rm", "true".to_owned()),
         ("forcerm", "true".to_owned()),
     ];
+    if let Some(seconds) = request.timestamp {
+        query.push(("timestamp", seconds.to_string()));
+    }
     if let Some(target) = &request.target {
         query.push(("target", target.clone()));
     }
@@ -330,6 +336,7 @@ mod tests {
             labels: BTreeMap::new(),
             args: BTreeMap::new(),
             target: None,
+            timestamp: None,
             no_cache: false,
         })
     }
