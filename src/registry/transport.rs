@@ -284,17 +284,12 @@ pub(super) fn describe(error: &reqwest::Error) -> String {
     let mut last: &(dyn std::error::Error + 'static) = error;
     let mut next = error.source();
     while let Some(source) = next {
-        if let Some(io) = source.downcast_ref::<std::io::Error>() {
-            // TLS errors travel inside I/O errors, which hide them from `source`.
-            let tls = io
-                .get_ref()
-                .and_then(|inner| inner.downcast_ref::<rustls::Error>());
-            if let Some(tls) = tls {
-                return format!("TLS: {tls}");
-            }
-            if let Some(known) = known_io(io) {
-                return known.to_owned();
-            }
+        let io = source.downcast_ref::<std::io::Error>();
+        if let Some(tls) = tls_inside(source) {
+            return format!("TLS: {tls}");
+        }
+        if let Some(known) = io.and_then(known_io) {
+            return known.to_owned();
         }
         last = source;
         next = source.source();
@@ -311,6 +306,15 @@ pub(super) fn describe(error: &reqwest::Error) -> String {
         "the request could not be made".to_owned()
     } else {
         text
+    }
+}
+
+/// TLS errors travel inside I/O errors, sometimes two deep, which hide them from `source`.
+fn tls_inside<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    let io = error.downcast_ref::<std::io::Error>();
+    match io.and_then(std::io::Error::get_ref) {
+        Some(inner) => tls_inside(inner),
+        None => error.downcast_ref(),
     }
 }
 

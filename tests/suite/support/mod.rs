@@ -1,7 +1,7 @@
 //! Decides how tests start real registries, podman and faults, and that all of it ends with the test.
 //! Must never leave a process, a port or a folder behind.
 
-pub mod proxy;
-pub mod registries;
-pub mod tokens;
-pub mod wire;
+pub(crate) mod proxy;
+pub(crate) mod registries;
+pub(crate) mod tokens;
+pub(crate) mod wire;
