@@ -299,7 +299,7 @@ pub(super) fn describe(error: &reqwest::Error) -> String {
         format!("DNS: {text}")
     } else if error.is_timeout() {
         "time-out: no connection".to_owned()
-    } else if text.contains("before message completed") || text.contains("unexpected EOF") {
+    } else if ENDED_EARLY.iter().any(|words| text.contains(words)) {
         "unexpected end: the connection closed before the answer was whole".to_owned()
     } else if std::ptr::addr_eq(last, error) {
         // reqwest's own text can hold the URL.
@@ -308,6 +308,13 @@ pub(super) fn describe(error: &reqwest::Error) -> String {
         text
     }
 }
+
+/// hyper's words for it; its own type for them is private to it.
+const ENDED_EARLY: [&str; 3] = [
+    "before message completed",
+    "before message length reached",
+    "unexpected EOF",
+];
 
 /// TLS errors travel inside I/O errors, sometimes two deep, which hide them from `source`.
 fn tls_inside<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {

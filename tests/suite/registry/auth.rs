@@ -2,7 +2,8 @@
 //! Must never use a real account.
 
 use super::*;
-use crate::support::proxy::{Fault as Break, Rule, Seen};
+use crate::support::faults::{Fault as Break, Rule};
+use crate::support::proxy::Seen;
 use crate::support::registries::{Auth, RegistryProcess};
 use crate::support::tokens::Tokens;
 use rpub::model::fault::Class;
@@ -301,4 +302,36 @@ fn docker_hub_keeps_single_names_in_its_library() {
     let remote = registry.repository("alpine".parse().unwrap());
     assert_eq!(remote.repository().to_string(), "docker.io/alpine");
     assert!(format!("{remote:?}").contains("library/alpine"));
+}
+
+#[tokio::test]
+async fn a_refresh_token_becomes_an_access_token() {
+    let registry = RegistryProcess::start(&Auth::None);
+    let answer = Break::status(200).body(r#"{"access_token":"abc","expires_in":300}"#);
+    let service = Proxy::before(registry.host())
+        .rule(Rule::on("POST", "/oauth", answer))
+        .start()
+        .await;
+    let realm = format!("Bearer realm=\"http://{}/oauth\",service=x", service.host());
+    let challenge = Break::status(401).header("WWW-Authenticate", realm);
+    let proxy = Proxy::before(registry.host())
+        .rule(Rule::on("GET", "/tags/list", challenge))
+        .start()
+        .await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("auth.json");
+    let text = serde_json::json!({"auths": {proxy.host().as_str(): {"identitytoken": "refresh-topsecret"}}});
+    std::fs::write(&path, text.to_string()).unwrap();
+    let environment = rpub::registry::Environment::of::<&str, &str>([]);
+    let credentials = CredentialSource::new(Some(path), environment).unwrap();
+    let (client, ..) = client(options(proxy.host()), credentials);
+    let app = client.repository("o/app".parse().unwrap());
+    assert_eq!(app.tags().await.unwrap(), []);
+    assert_eq!(service.count("POST", "/oauth"), 1);
+    for request in service.seen() {
+        // The secret goes in the body, not in the URL.
+        is_clean(&request.target);
+    }
+    let last = proxy.seen().pop().unwrap();
+    assert_eq!(last.authorization.as_deref(), Some("Bearer abc"));
 }

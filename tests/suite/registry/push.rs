@@ -2,7 +2,7 @@
 //! Must never look at the clock.
 
 use super::*;
-use crate::support::proxy::Rule;
+use crate::support::faults::Rule;
 use crate::support::registries::{Auth, RegistryProcess};
 use futures::StreamExt as _;
 use rpub::model::reference::Tag;
@@ -113,7 +113,7 @@ async fn a_manifest_is_deleted_with_its_tags() {
         .rule(Rule::on(
             "DELETE",
             "/manifests/",
-            crate::support::proxy::Fault::LoseAnswer,
+            crate::support::faults::Fault::LoseAnswer,
         ))
         .start()
         .await;
