@@ -22,6 +22,24 @@ const TOKEN_LIMIT: usize = 256 * 1024;
 /// What GHCR's tokens without `expires_in` last, by the token specification.
 const DEFAULT_LIFETIME: Duration = Duration::from_mins(1);
 
+/// Whether a challenge's scope asks for something that ours do not have and that may be meant: GHCR's challenges can name
+/// a repository that is none (`repository:user/image:pull`), and a token for that would be refused.
+fn adds(scopes: &[String], wanted: &str) -> bool {
+    let Some((resource, actions)) = wanted.rsplit_once(':') else {
+        return false;
+    };
+    let own = scopes
+        .iter()
+        .filter_map(|scope| scope.rsplit_once(':'))
+        .find(|(own, _)| *own == resource);
+    match own {
+        Some((_, own)) => actions
+            .split(',')
+            .any(|action| !own.split(',').any(|own| own == action)),
+        None => !resource.starts_with("repository:"),
+    }
+}
+
 /// What a request does to its repository; each includes the ones before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Access {
@@ -180,12 +198,9 @@ impl Auth {
             }
         }
         let mut scopes = scope.texts();
-        let more = wanted.iter().flat_map(|wanted| wanted.split_whitespace());
-        for wanted in more {
-            if !scopes.iter().any(|scope| scope == wanted) {
-                scopes.push(wanted.to_owned());
-            }
-        }
+        let wanted = wanted.iter().flat_map(|wanted| wanted.split_whitespace());
+        let more: Vec<_> = wanted.filter(|wanted| adds(&scopes, wanted)).collect();
+        scopes.extend(more.into_iter().map(str::to_owned));
         let realm = self.realm(realm)?;
         let call = self.token_call(realm, service.as_deref(), &scopes, login.as_ref());
         let grant = self.fetch(transport, &call?, login.is_some()).await?;
@@ -364,4 +379,25 @@ fn refresh_call(
     call.headers.insert(CONTENT_TYPE, kind);
     call.payload = Payload::Bytes(Bytes::from(body));
     call
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_challenge_adds_only_what_is_missing_and_meant() {
+        let own = ["repository:o/n:pull,push".to_owned()];
+        for (wanted, expected) in [
+            ("repository:o/n:pull,push", false),
+            ("repository:o/n:pull", false),
+            ("repository:o/n:push,pull", false),
+            ("repository:o/n:pull,delete", true),
+            ("repository:user/image:pull", false),
+            ("registry:catalog:*", true),
+            ("nonsense", false),
+        ] {
+            assert_eq!(adds(&own, wanted), expected, "{wanted}");
+        }
+    }
 }

@@ -110,22 +110,22 @@ fn unquote(value: &str) -> String {
 mod tests {
     use super::*;
 
-    fn bearer(realm: &str, service: Option<&str>, scope: Option<&str>) -> Option<Challenge> {
-        Some(Challenge::Bearer {
+    fn bearer(realm: &str, service: Option<&str>, scope: Option<&str>) -> Challenge {
+        Challenge::Bearer {
             realm: realm.to_owned(),
             service: service.map(str::to_owned),
             scope: scope.map(str::to_owned),
-        })
+        }
     }
 
     #[test]
     fn what_registries_send_is_understood() {
         let ghcr = r#"Bearer realm="https://ghcr.io/token",service="ghcr.io",scope="repository:o/n:pull,push""#;
-        let expected = bearer(
+        let expected = Some(bearer(
             "https://ghcr.io/token",
             Some("ghcr.io"),
             Some("repository:o/n:pull,push"),
-        );
+        ));
         assert_eq!(Challenge::choose([ghcr]), expected);
         let odd = r#"  bEARER  Service = ghcr.io , realm="https://ghcr.io/token" ,error="insufficient_scope",,scope="repository:o/n:pull,push" "#;
         assert_eq!(Challenge::choose([odd]), expected);
@@ -138,9 +138,15 @@ mod tests {
     #[test]
     fn of_several_the_token_is_taken() {
         let both = r#"Basic realm="a, b", Negotiate, Bearer realm="https://t/""#;
-        assert_eq!(Challenge::choose([both]), bearer("https://t/", None, None));
+        assert_eq!(
+            Challenge::choose([both]),
+            Some(bearer("https://t/", None, None))
+        );
         let two = ["Basic realm=x", r#"Bearer realm="https://t/""#];
-        assert_eq!(Challenge::choose(two), bearer("https://t/", None, None));
+        assert_eq!(
+            Challenge::choose(two),
+            Some(bearer("https://t/", None, None))
+        );
     }
 
     #[test]

@@ -222,10 +222,13 @@ impl CredentialSource {
     }
 }
 
-/// A file that is not there, or in a folder that we may not even look into, has no entry for us.
+/// A file that is not there has no entry for us; nor has one that belongs to somebody else (sudo keeps `XDG_RUNTIME_DIR`).
 fn is_missing(error: &std::io::Error) -> bool {
     use std::io::ErrorKind as E;
-    matches!(error.kind(), E::NotFound | E::NotADirectory)
+    matches!(
+        error.kind(),
+        E::NotFound | E::NotADirectory | E::PermissionDenied
+    )
 }
 
 fn spellings(host: &Host) -> Vec<&str> {

@@ -284,17 +284,12 @@ pub(super) fn describe(error: &reqwest::Error) -> String {
     let mut last: &(dyn std::error::Error + 'static) = error;
     let mut next = error.source();
     while let Some(source) = next {
-        if let Some(io) = source.downcast_ref::<std::io::Error>() {
-            // TLS errors travel inside I/O errors, which hide them from `source`.
-            let tls = io
-                .get_ref()
-                .and_then(|inner| inner.downcast_ref::<rustls::Error>());
-            if let Some(tls) = tls {
-                return format!("TLS: {tls}");
-            }
-            if let Some(known) = known_io(io) {
-                return known.to_owned();
-            }
+        let io = source.downcast_ref::<std::io::Error>();
+        if let Some(tls) = tls_inside(source) {
+            return format!("TLS: {tls}");
+        }
+        if let Some(known) = io.and_then(known_io) {
+            return known.to_owned();
         }
         last = source;
         next = source.source();
@@ -304,13 +299,29 @@ pub(super) fn describe(error: &reqwest::Error) -> String {
         format!("DNS: {text}")
     } else if error.is_timeout() {
         "time-out: no connection".to_owned()
-    } else if text.contains("before message completed") || text.contains("unexpected EOF") {
+    } else if ENDED_EARLY.iter().any(|words| text.contains(words)) {
         "unexpected end: the connection closed before the answer was whole".to_owned()
     } else if std::ptr::addr_eq(last, error) {
         // reqwest's own text can hold the URL.
         "the request could not be made".to_owned()
     } else {
         text
+    }
+}
+
+/// hyper's words for it; its own type for them is private to it.
+const ENDED_EARLY: [&str; 3] = [
+    "before message completed",
+    "before message length reached",
+    "unexpected EOF",
+];
+
+/// TLS errors travel inside I/O errors, sometimes two deep, which hide them from `source`.
+fn tls_inside<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    let io = error.downcast_ref::<std::io::Error>();
+    match io.and_then(std::io::Error::get_ref) {
+        Some(inner) => tls_inside(inner),
+        None => error.downcast_ref(),
     }
 }
 

@@ -2,7 +2,8 @@
 //! Must never use a real account.
 
 use super::*;
-use crate::support::proxy::{Fault as Break, Rule, Seen};
+use crate::support::faults::{Fault as Break, Rule};
+use crate::support::proxy::Seen;
 use crate::support::registries::{Auth, RegistryProcess};
 use crate::support::tokens::Tokens;
 use rpub::model::fault::Class;
@@ -170,31 +171,11 @@ async fn no_log_has_a_secret() {
     let _guard = tracing::subscriber::set_default(subscriber);
     let registry = RegistryProcess::start(&Auth::None);
     // It repeats our token, as a hostile or a careless one would.
-    let echo = |token: &str| {
-        let body = format!(r#"{{"errors":[{{"code":"DENIED","message":"no: Bearer {token}"}}]}}"#);
-        Break::status(403).body(&body)
-    };
-    let first = format!("{}1-{}", Tokens::PREFIX, "x".repeat(40));
+    let token = format!("{}1-{}", Tokens::PREFIX, "x".repeat(40));
+    let body = format!(r#"{{"errors":[{{"code":"DENIED","message":"no: Bearer {token}"}}]}}"#);
     let proxy = Proxy::before(registry.host())
         .tokens(USER, PASSWORD)
-        .rule(
-            Rule::on(
-                "GET",
-                "/tags/list",
-                Break::Answer {
-                    status: 401,
-                    headers: vec![(
-                        "WWW-Authenticate".to_owned(),
-                        "Bearer realm=\"TOKEN\"".to_owned(),
-                    )],
-                    body: String::new(),
-                },
-            )
-            .nth(1_000),
-        )
-        .rule(Rule::on("GET", "/tags/list", echo(&first)).nth(2))
-        .rule(Rule::on("GET", "/tags/list", echo(&first)).nth(1))
-        .rule(Rule::on("GET", "/tags/list", echo(&first)).nth(3))
+        .rule(Rule::on("GET", "/tags/list", Break::status(403).body(&body)).always())
         .start()
         .await;
     let (client, ..) = client(options(proxy.host()), login());
@@ -203,6 +184,7 @@ async fn no_log_has_a_secret() {
     image.push(&app).await.unwrap();
     let fault = app.tags().await.unwrap_err();
     assert_eq!(fault.class, Class::Permission);
+    assert!(fault.detail.contains("no: Bearer"), "{fault}");
     is_clean(&format!("{fault} {fault:?} {client:?} {app:?}"));
     let text = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
     assert!(text.contains("answered"), "{text}");
@@ -320,4 +302,36 @@ fn docker_hub_keeps_single_names_in_its_library() {
     let remote = registry.repository("alpine".parse().unwrap());
     assert_eq!(remote.repository().to_string(), "docker.io/alpine");
     assert!(format!("{remote:?}").contains("library/alpine"));
+}
+
+#[tokio::test]
+async fn a_refresh_token_becomes_an_access_token() {
+    let registry = RegistryProcess::start(&Auth::None);
+    let answer = Break::status(200).body(r#"{"access_token":"abc","expires_in":300}"#);
+    let service = Proxy::before(registry.host())
+        .rule(Rule::on("POST", "/oauth", answer))
+        .start()
+        .await;
+    let realm = format!("Bearer realm=\"http://{}/oauth\",service=x", service.host());
+    let challenge = Break::status(401).header("WWW-Authenticate", realm);
+    let proxy = Proxy::before(registry.host())
+        .rule(Rule::on("GET", "/tags/list", challenge))
+        .start()
+        .await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("auth.json");
+    let text = serde_json::json!({"auths": {proxy.host().as_str(): {"identitytoken": "refresh-topsecret"}}});
+    std::fs::write(&path, text.to_string()).unwrap();
+    let environment = rpub::registry::Environment::of::<&str, &str>([]);
+    let credentials = CredentialSource::new(Some(path), environment).unwrap();
+    let (client, ..) = client(options(proxy.host()), credentials);
+    let app = client.repository("o/app".parse().unwrap());
+    assert_eq!(app.tags().await.unwrap(), []);
+    assert_eq!(service.count("POST", "/oauth"), 1);
+    for request in service.seen() {
+        // The secret goes in the body, not in the URL.
+        is_clean(&request.target);
+    }
+    let last = proxy.seen().pop().unwrap();
+    assert_eq!(last.authorization.as_deref(), Some("Bearer abc"));
 }

@@ -2,7 +2,7 @@
 //! Must never leave anything half visible: an upload that was stopped is no blob.
 
 use super::*;
-use crate::support::proxy::{Fault as Break, Rule};
+use crate::support::faults::{Fault as Break, Rule};
 use crate::support::registries::{Auth, RegistryProcess};
 use rpub::model::fault::Class;
 

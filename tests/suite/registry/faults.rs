@@ -2,7 +2,7 @@
 //! Must never need more than the tries that the policy allows.
 
 use super::*;
-use crate::support::proxy::{Fault as Break, Rule};
+use crate::support::faults::{Fault as Break, Rule};
 use crate::support::registries::{Auth, RegistryProcess};
 use rpub::model::fault::Class;
 

@@ -2,8 +2,9 @@
 //! Must never look at the clock.
 
 use super::*;
-use crate::support::proxy::Rule;
+use crate::support::faults::Rule;
 use crate::support::registries::{Auth, RegistryProcess};
+use futures::StreamExt as _;
 use rpub::model::reference::Tag;
 
 #[tokio::test]
@@ -112,7 +113,7 @@ async fn a_manifest_is_deleted_with_its_tags() {
         .rule(Rule::on(
             "DELETE",
             "/manifests/",
-            crate::support::proxy::Fault::LoseAnswer,
+            crate::support::faults::Fault::LoseAnswer,
         ))
         .start()
         .await;
@@ -164,7 +165,6 @@ async fn a_large_blob_needs_little_memory() {
     let grown = high_water() - before;
     assert!(grown < 32 * 1024, "{grown} KiB");
 
-    use futures::StreamExt as _;
     let (_, mut stream) = app.read_blob(large.digest).await.unwrap().unwrap();
     let mut read = 0;
     while let Some(piece) = stream.next().await {

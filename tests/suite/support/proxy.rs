@@ -1,11 +1,11 @@
 //! Decides how a real registry is made to fail: a loopback proxy that breaks, at the n-th request that fits, what a rule says.
 //! Must never answer in the registry's place where no rule says so.
 
+use super::faults::{Fault, Rule, matches};
 use super::tokens::{Refusal, Tokens};
 use super::wire::{Head, Wire};
 use rpub::model::reference::Host;
 use std::io::Result;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufStream, copy, sink};
@@ -14,136 +14,20 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::{ServerConfig, crypto, pki_types};
 
-/// What goes wrong.
-#[derive(Debug, Clone)]
-pub enum Fault {
-    /// The connection is reset as soon as the request's head is there.
-    Reset,
-    /// All of the request is read, none of it reaches the registry, and the connection closes.
-    CloseAfterBody,
-    /// The registry does as it is told, but its answer is lost.
-    LoseAnswer,
-    /// The registry does as it is told, but its answer breaks off half-way.
-    HalfAnswer,
-    /// All of the request is read, and then nothing comes.
-    Silence,
-    /// The answer's Docker-Content-Digest is another.
-    WrongDigest,
-    /// A byte more reaches the registry than was sent.
-    AlterBody,
-    /// This is answered, and nothing reaches the registry.
-    Answer {
-        status: u16,
-        headers: Vec<(String, String)>,
-        body: String,
-    },
-}
-
-impl Fault {
-    /// An answer with this status, and no more.
-    pub fn status(status: u16) -> Self {
-        Fault::Answer {
-            status,
-            headers: Vec::new(),
-            body: String::new(),
-        }
-    }
-
-    /// A web page, as a captive portal sends it.
-    pub fn html(status: u16) -> Self {
-        Fault::status(status)
-            .header("Content-Type", "text/html; charset=utf-8")
-            .body("<html><title>Sign in</title></html>")
-    }
-
-    /// The same answer with a header more.
-    #[must_use]
-    pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
-        if let Fault::Answer { headers, .. } = &mut self {
-            headers.push((name.to_owned(), value.into()));
-        }
-        self
-    }
-
-    /// The same answer with this body.
-    #[must_use]
-    pub fn body(mut self, text: &str) -> Self {
-        if let Fault::Answer { body, .. } = &mut self {
-            text.clone_into(body);
-        }
-        self
-    }
-}
-
-/// When it goes wrong.
-pub struct Rule {
-    method: &'static str,
-    pattern: String,
-    times: std::ops::Range<u32>,
-    fault: Fault,
-    seen: AtomicU32,
-}
-
-impl Rule {
-    /// `fault` at the first request of `method` whose path and query hold the parts of `pattern`, which `*` divides.
-    pub fn on(method: &'static str, pattern: impl Into<String>, fault: Fault) -> Self {
-        Rule {
-            method,
-            pattern: pattern.into(),
-            times: 0..1,
-            fault,
-            seen: AtomicU32::new(0),
-        }
-    }
-
-    /// … at the n-th such request, the first being 1.
-    #[must_use]
-    pub fn nth(mut self, n: u32) -> Self {
-        self.times = n - 1..n;
-        self
-    }
-
-    /// … at each such request.
-    #[must_use]
-    pub fn always(mut self) -> Self {
-        self.times = 0..u32::MAX;
-        self
-    }
-
-    fn applies(&self, method: &str, target: &str) -> bool {
-        self.method == method
-            && matches(&self.pattern, target)
-            && self
-                .times
-                .contains(&self.seen.fetch_add(1, Ordering::SeqCst))
-    }
-}
-
-fn matches(pattern: &str, target: &str) -> bool {
-    let mut rest = target;
-    pattern.split('*').all(|part| match rest.find(part) {
-        Some(at) => {
-            rest = &rest[at + part.len()..];
-            true
-        }
-        None => false,
-    })
-}
-
 /// One request as it came.
 #[derive(Debug, Clone)]
-pub struct Seen {
-    pub method: String,
+pub(crate) struct Seen {
+    pub(crate) method: String,
     /// Path and query.
-    pub target: String,
+    pub(crate) target: String,
     /// The Authorization header.
-    pub authorization: Option<String>,
+    pub(crate) authorization: Option<String>,
     /// The status that was answered; none where nothing was.
-    pub status: Option<u16>,
+    pub(crate) status: Option<u16>,
 }
 
 /// A proxy before a registry; it ends when this is dropped.
-pub struct Proxy {
+pub(crate) struct Proxy {
     host: Host,
     shared: Arc<Shared>,
     acceptor: JoinHandle<()>,
@@ -160,7 +44,7 @@ struct Shared {
 }
 
 /// How a proxy is to be.
-pub struct Builder {
+pub(crate) struct Builder {
     upstream: Host,
     tls: bool,
     tokens: Option<Tokens>,
@@ -170,27 +54,27 @@ pub struct Builder {
 impl Builder {
     /// It speaks TLS, with a certificate of its own ([`Proxy::ca_file`]).
     #[must_use]
-    pub fn tls(mut self) -> Self {
+    pub(crate) fn tls(mut self) -> Self {
         self.tls = true;
         self
     }
 
     /// It demands Bearer tokens, and gives them to this login.
     #[must_use]
-    pub fn tokens(mut self, user: &str, password: &str) -> Self {
+    pub(crate) fn tokens(mut self, user: &str, password: &str) -> Self {
         self.tokens = Some(Tokens::new(user, password));
         self
     }
 
     /// One more thing that goes wrong; of several that apply, the first counts.
     #[must_use]
-    pub fn rule(mut self, rule: Rule) -> Self {
+    pub(crate) fn rule(mut self, rule: Rule) -> Self {
         self.rules.push(rule);
         self
     }
 
     /// Listens on a free loopback port.
-    pub async fn start(self) -> Proxy {
+    pub(crate) async fn start(self) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let (acceptor, certificate) = if self.tls {
@@ -234,7 +118,7 @@ fn tls() -> (TlsAcceptor, TempDir) {
 
 impl Proxy {
     /// A proxy before the registry at `upstream`.
-    pub fn before(upstream: Host) -> Builder {
+    pub(crate) fn before(upstream: Host) -> Builder {
         Builder {
             upstream,
             tls: false,
@@ -244,30 +128,30 @@ impl Proxy {
     }
 
     /// `127.0.0.1:PORT`
-    pub fn host(&self) -> Host {
+    pub(crate) fn host(&self) -> Host {
         self.host.clone()
     }
 
     /// The certificate to trust, where it speaks TLS.
-    pub fn ca_file(&self) -> Option<std::path::PathBuf> {
+    pub(crate) fn ca_file(&self) -> Option<std::path::PathBuf> {
         self.certificate
             .as_ref()
             .map(|folder| folder.path().join("ca.pem"))
     }
 
     /// All requests so far, in the order of their answers.
-    pub fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.shared.seen.lock().unwrap().clone()
     }
 
     /// How many requests of `method` there were whose path and query fit `pattern`.
-    pub fn count(&self, method: &str, pattern: &str) -> usize {
+    pub(crate) fn count(&self, method: &str, pattern: &str) -> usize {
         let fits = |seen: &&Seen| seen.method == method && matches(pattern, &seen.target);
         self.seen().iter().filter(fits).count()
     }
 
     /// Makes every token that was given out worthless.
-    pub fn expire_tokens(&self) {
+    pub(crate) fn expire_tokens(&self) {
         self.shared.tokens.as_ref().unwrap().expire();
     }
 }
@@ -317,7 +201,10 @@ async fn serve(mut client: BufStream<Box<dyn Wire>>, shared: &Shared) -> Result<
     let status = respond(&mut client, head, shared).await;
     if let Ok(status) = status {
         shared.seen.lock().unwrap()[index].status = status;
-        client.shutdown().await?;
+        // A connection that is to be reset must not be ended politely.
+        if status.is_some() {
+            client.shutdown().await?;
+        }
     }
     Ok(())
 }

@@ -4,7 +4,6 @@
 use rpub::model::reference::Host;
 use std::fs::File;
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -12,13 +11,13 @@ use tempfile::TempDir;
 const PROGRAM: &str = "/usr/bin/docker-registry";
 
 /// Who may use the registry.
-pub enum Auth<'a> {
+pub(crate) enum Auth<'a> {
     None,
     Basic { user: &'a str, password: &'a str },
 }
 
 /// A registry on a free loopback port, with its storage in a folder of its own.
-pub struct RegistryProcess {
+pub(crate) struct RegistryProcess {
     child: Child,
     folder: TempDir,
     host: Host,
@@ -26,7 +25,7 @@ pub struct RegistryProcess {
 
 impl RegistryProcess {
     /// Starts one and waits until it listens. Panics with its log where it does not.
-    pub fn start(auth: &Auth<'_>) -> Self {
+    pub(crate) fn start(auth: &Auth<'_>) -> Self {
         // Between choosing a port and listening on it somebody else can take it: then another one.
         for _ in 0..5 {
             if let Some(registry) = Self::try_start(auth) {
@@ -57,10 +56,11 @@ impl RegistryProcess {
             folder,
             host: format!("127.0.0.1:{port}").parse().unwrap(),
         };
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while TcpStream::connect(registry.host.as_str()).is_err() {
             if let Some(status) = registry.child.try_wait().unwrap() {
-                eprintln!("{PROGRAM} ended with {status}: {}", registry.access_log());
+                let log = registry.access_log();
+                assert!(log.contains("address already in use"), "{status}: {log}");
                 return None;
             }
             assert!(Instant::now() < deadline, "{}", registry.access_log());
@@ -95,18 +95,13 @@ impl RegistryProcess {
     }
 
     /// `127.0.0.1:PORT`
-    pub fn host(&self) -> Host {
+    pub(crate) fn host(&self) -> Host {
         self.host.clone()
     }
 
     /// What it wrote so far: one line per request, and its errors.
-    pub fn access_log(&self) -> String {
+    pub(crate) fn access_log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
-    }
-
-    /// Where it stores blobs and manifests.
-    pub fn storage(&self) -> PathBuf {
-        self.folder.path().join("storage")
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 /// The token service and what it has given out.
-pub struct Tokens {
+pub(crate) struct Tokens {
     login: String,
     /// Token → the scopes it serves.
     valid: Mutex<BTreeMap<String, Vec<String>>>,
@@ -15,14 +15,14 @@ pub struct Tokens {
 }
 
 /// What a request is answered with, where it may not pass.
-pub struct Refusal {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub body: String,
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
 }
 
 impl Tokens {
-    pub fn new(user: &str, password: &str) -> Self {
+    pub(crate) fn new(user: &str, password: &str) -> Self {
         let login = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
         Tokens {
             login,
@@ -32,15 +32,15 @@ impl Tokens {
     }
 
     /// From now on none of the tokens passes.
-    pub fn expire(&self) {
+    pub(crate) fn expire(&self) {
         self.valid.lock().unwrap().clear();
     }
 
     /// Every token given out so far begins with this.
-    pub const PREFIX: &'static str = "tok-topsecret-";
+    pub(crate) const PREFIX: &'static str = "tok-topsecret-";
 
     /// `GET /token?service=…&scope=…`: a token for a right login, 403 DENIED (as GHCR says it) for a wrong one.
-    pub fn issue(&self, head: &Head, query: &str) -> Refusal {
+    pub(crate) fn issue(&self, head: &Head, query: &str) -> Refusal {
         if head.get("authorization") != Some(&format!("Basic {}", self.login)) {
             return Refusal {
                 status: 403,
@@ -70,7 +70,7 @@ impl Tokens {
     }
 
     /// `Err` with a challenge where the request's token does not serve.
-    pub fn check(&self, head: &Head, base: &str) -> Result<(), Refusal> {
+    pub(crate) fn check(&self, head: &Head, base: &str) -> Result<(), Refusal> {
         let path = head.word(1).split('?').next().unwrap_or_default();
         let action = match head.word(0) {
             "GET" | "HEAD" => "pull",

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 /// A client's connection, plain or TLS.
-pub trait Wire: AsyncRead + AsyncWrite + Unpin + Send {
+pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {
     fn tcp(&self) -> &TcpStream;
 }
 
@@ -28,14 +28,14 @@ impl Wire for TlsStream<TcpStream> {
 
 /// Start line and headers of a request or an answer.
 #[derive(Debug, Clone)]
-pub struct Head {
-    pub start: String,
-    pub headers: Vec<(String, String)>,
+pub(crate) struct Head {
+    pub(crate) start: String,
+    pub(crate) headers: Vec<(String, String)>,
 }
 
 impl Head {
     /// Reads one; `None` where the connection ends before it.
-    pub async fn read(from: &mut (impl AsyncBufRead + Unpin)) -> Result<Option<Head>> {
+    pub(crate) async fn read(from: &mut (impl AsyncBufRead + Unpin)) -> Result<Option<Head>> {
         let Some(start) = line(from).await?.filter(|start| !start.is_empty()) else {
             return Ok(None);
         };
@@ -51,7 +51,7 @@ impl Head {
         }
     }
 
-    pub fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let found = self
             .headers
             .iter()
@@ -59,37 +59,37 @@ impl Head {
         found.map(|(_, value)| value.as_str())
     }
 
-    pub fn remove(&mut self, name: &str) {
+    pub(crate) fn remove(&mut self, name: &str) {
         self.headers
             .retain(|(key, _)| !key.eq_ignore_ascii_case(name));
     }
 
-    pub fn set(&mut self, name: &str, value: impl Into<String>) {
+    pub(crate) fn set(&mut self, name: &str, value: impl Into<String>) {
         self.remove(name);
         self.headers.push((name.to_owned(), value.into()));
     }
 
     /// The n-th word of the start line: `GET /v2/ HTTP/1.1`, `HTTP/1.1 200 OK`.
-    pub fn word(&self, n: usize) -> &str {
+    pub(crate) fn word(&self, n: usize) -> &str {
         self.start.split(' ').nth(n).unwrap_or_default()
     }
 
     /// The status of an answer.
-    pub fn status(&self) -> u16 {
+    pub(crate) fn status(&self) -> u16 {
         self.word(1).parse().unwrap_or_default()
     }
 
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut out = format!("{}\r\n", self.start);
         for (name, value) in &self.headers {
-            out.push_str(&format!("{name}: {value}\r\n"));
+            out.extend([name, ": ", value, "\r\n"]);
         }
         out.push_str("\r\n");
         out.into_bytes()
     }
 
     /// Copies the body that follows this head, in its own framing.
-    pub async fn copy_body(
+    pub(crate) async fn copy_body(
         &self,
         from: &mut (impl AsyncBufRead + Unpin),
         to: &mut (impl AsyncWrite + Unpin),

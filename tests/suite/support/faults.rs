@@ -1,0 +1,121 @@
+//! Decides what can go wrong between a client and a registry, and at which request it does.
+//! Must never be random: the same test breaks the same request each time.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// What goes wrong.
+#[derive(Debug, Clone)]
+pub(crate) enum Fault {
+    /// The connection is reset as soon as the request's head is there.
+    Reset,
+    /// All of the request is read, none of it reaches the registry, and the connection closes.
+    CloseAfterBody,
+    /// The registry does as it is told, but its answer is lost.
+    LoseAnswer,
+    /// The registry does as it is told, but its answer breaks off half-way.
+    HalfAnswer,
+    /// All of the request is read, and then nothing comes.
+    Silence,
+    /// The answer's Docker-Content-Digest is another.
+    WrongDigest,
+    /// A byte more reaches the registry than was sent.
+    AlterBody,
+    /// This is answered, and nothing reaches the registry.
+    Answer {
+        status: u16,
+        headers: Vec<(String, String)>,
+        body: String,
+    },
+}
+
+impl Fault {
+    /// An answer with this status, and no more.
+    pub(crate) fn status(status: u16) -> Self {
+        Fault::Answer {
+            status,
+            headers: Vec::new(),
+            body: String::new(),
+        }
+    }
+
+    /// A web page, as a captive portal sends it.
+    pub(crate) fn html(status: u16) -> Self {
+        Fault::status(status)
+            .header("Content-Type", "text/html; charset=utf-8")
+            .body("<html><title>Sign in</title></html>")
+    }
+
+    /// The same answer with a header more.
+    #[must_use]
+    pub(crate) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+        if let Fault::Answer { headers, .. } = &mut self {
+            headers.push((name.to_owned(), value.into()));
+        }
+        self
+    }
+
+    /// The same answer with this body.
+    #[must_use]
+    pub(crate) fn body(mut self, text: &str) -> Self {
+        if let Fault::Answer { body, .. } = &mut self {
+            text.clone_into(body);
+        }
+        self
+    }
+}
+
+/// When it goes wrong.
+pub(crate) struct Rule {
+    method: &'static str,
+    pattern: String,
+    times: std::ops::Range<u32>,
+    pub(super) fault: Fault,
+    seen: AtomicU32,
+}
+
+impl Rule {
+    /// `fault` at the first request of `method` whose path and query hold the parts of `pattern`, which `*` divides.
+    pub(crate) fn on(method: &'static str, pattern: impl Into<String>, fault: Fault) -> Self {
+        Rule {
+            method,
+            pattern: pattern.into(),
+            times: 0..1,
+            fault,
+            seen: AtomicU32::new(0),
+        }
+    }
+
+    /// … at the n-th such request, the first being 1.
+    #[must_use]
+    pub(crate) fn nth(mut self, n: u32) -> Self {
+        self.times = n - 1..n;
+        self
+    }
+
+    /// … at each such request.
+    #[must_use]
+    pub(crate) fn always(mut self) -> Self {
+        self.times = 0..u32::MAX;
+        self
+    }
+
+    pub(super) fn applies(&self, method: &str, target: &str) -> bool {
+        self.method == method
+            && matches(&self.pattern, target)
+            && self
+                .times
+                .contains(&self.seen.fetch_add(1, Ordering::SeqCst))
+    }
+}
+
+/// Whether the parts of `pattern`, which `*` divides, are in `target` in this order.
+pub(super) fn matches(pattern: &str, target: &str) -> bool {
+    let mut rest = target;
+    pattern.split('*').all(|part| match rest.find(part) {
+        Some(at) => {
+            rest = &rest[at + part.len()..];
+            true
+        }
+        None => false,
+    })
+}
