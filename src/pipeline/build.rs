@@ -124,11 +124,13 @@ async fn one(
         platform: platform.clone(),
         id: inspected.id.clone(),
     });
-    Ok(Built {
+    let built = Built {
         image: image.name().clone(),
         platform: platform.clone(),
         name: request.tag,
         id,
         inspected,
-    })
+    };
+    scraps.note_built(built.clone());
+    Ok(built)
 }

@@ -29,6 +29,11 @@ pub async fn release(context: &Context, plan: &Plan, source: Source<'_>) -> Resu
         let dock = Dock::open(context, plan).await?;
         let outcome = story(context, engine, &dock, plan, source, scraps).await;
         dock.close().await;
+        // After a failure what was built is kept, so that the next try need not build it again. After a success it is
+        // kept only where `rpub build` had kept it before: a release leaves nothing that was not there.
+        if let Err(error) = scraps.keep(engine, outcome.is_err()).await {
+            context.events.send(Event::Warning(error.to_string()));
+        }
         outcome
     })
     .await
@@ -71,10 +76,8 @@ pub async fn build_and_keep(
         let wanted = wanted.unwrap_or_else(|| Wanted::These(vec![engine.platform().clone()]));
         let work = async {
             let mut built = build::images(context, engine, plan, &wanted, scraps).await?;
+            scraps.keep(engine, true).await?;
             for one in &mut built {
-                scraps
-                    .keep(engine, &one.name, &one.image, &one.platform)
-                    .await?;
                 one.name = super::scraps::kept_name(&one.image, &one.platform);
             }
             Ok(built)

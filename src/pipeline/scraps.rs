@@ -1,6 +1,7 @@
 //! Decides how rpub names what it makes in podman's storage, and takes it away again.
 //! Must never remove an image or a list by anything but a name that this run made.
 
+use super::build::Built;
 use crate::{
     error::Result,
     model::{platform::Platform, reference::RepositoryName},
@@ -13,6 +14,7 @@ use std::sync::{Mutex, PoisonError};
 pub struct Scraps {
     run: String,
     made: Mutex<Vec<Scrap>>,
+    built: Mutex<Vec<Built>>,
 }
 
 #[derive(Debug, Clone)]
@@ -39,7 +41,13 @@ impl Scraps {
         Scraps {
             run: format!("run-{:x}-{nanos:x}", std::process::id()),
             made: Mutex::default(),
+            built: Mutex::default(),
         }
+    }
+
+    /// Notes an image of this run that passed its checks: one that may be kept.
+    pub fn note_built(&self, built: Built) {
+        lock(&self.built).push(built);
     }
 
     /// A name for an image of this run; two runs at once never share one.
@@ -57,34 +65,41 @@ impl Scraps {
     }
 
     fn note(&self, scrap: Scrap) {
-        self.made
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(scrap);
+        lock(&self.made).push(scrap);
     }
 
-    /// Lets `kept` name the image that is now called `built`. What it named before goes, if nothing else names it.
+    /// Keeps what was built, under its [`kept_name`], for the layer cache and for `rpub push`: everything, or only
+    /// where an image was kept before.
     ///
-    /// The old image is removed by a name of its own, never by id: another run may be using it under another name.
-    pub async fn keep(
-        &self,
-        engine: &Engine,
-        built: &str,
-        image: &RepositoryName,
-        platform: &Platform,
-    ) -> Result<()> {
-        let kept = kept_name(image, platform);
-        if engine.inspect(&kept).await?.is_some() {
-            let old = format!("{}-{}-old", self.run, platform.slug());
-            self.note(Scrap::Image(format!("{}:{old}", local(image))));
-            engine.tag(&kept, &local(image), &old).await?;
+    /// What the name meant before goes, if nothing else names it. It is removed by a name of its own, never by id:
+    /// another run may be using it under another name.
+    pub async fn keep(&self, engine: &Engine, all: bool) -> Result<()> {
+        let built = std::mem::take(&mut *lock(&self.built));
+        for Built {
+            image,
+            platform,
+            name,
+            ..
+        } in &built
+        {
+            let kept = kept_name(image, platform);
+            match engine.inspect(&kept).await? {
+                None if !all => continue,
+                None => {}
+                Some(_) => {
+                    let old = format!("{}-{}-old", self.run, platform.slug());
+                    self.note(Scrap::Image(format!("{}:{old}", local(image))));
+                    engine.tag(&kept, &local(image), &old).await?;
+                }
+            }
+            engine.tag(name, &local(image), &platform.slug()).await?;
         }
-        engine.tag(built, &local(image), &platform.slug()).await
+        Ok(())
     }
 
     /// Removes all of it; what cannot be removed is told in `warn`.
     pub async fn clear(&self, engine: &Engine, warn: impl Fn(String)) {
-        let made = std::mem::take(&mut *self.made.lock().unwrap_or_else(PoisonError::into_inner));
+        let made = std::mem::take(&mut *lock(&self.made));
         for scrap in made.iter().rev() {
             let (name, done) = match scrap {
                 Scrap::Image(name) => (name, engine.untag_or_remove(name).await),
@@ -95,6 +110,10 @@ impl Scraps {
             }
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Default for Scraps {

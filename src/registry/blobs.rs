@@ -5,7 +5,7 @@ use super::Remote;
 use super::answer::Answer;
 use super::auth::{Access, Scope};
 use super::transport::{Payload, Progress};
-use crate::events::{Event, Sent};
+use crate::events::Sent;
 use crate::model::digest::Digest;
 use crate::model::fault::{Class, Fault};
 use crate::model::reference::RepositoryName;
@@ -82,16 +82,8 @@ impl Remote {
         let place = self.repository.to_string();
         let events = &self.registry.0.events;
         let progress = &Progress::new(events.clone(), place.clone());
-        let sent = self
-            .tried(|_| self.put_blob_once(blob, mount_from, progress))
-            .await?;
-        events.send(Event::Blob {
-            place,
-            digest: blob.digest,
-            size: blob.size,
-            sent,
-        });
-        Ok(sent)
+        self.tried(|_| self.put_blob_once(blob, mount_from, progress))
+            .await
     }
 
     /// One try, from the beginning: an earlier one may have got through, and its session may be lost.

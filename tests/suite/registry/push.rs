@@ -44,17 +44,13 @@ async fn an_image_goes_there_and_back() {
     // One PUT per blob, with the whole of it: GHCR takes no chunks.
     assert_eq!(proxy.count("PATCH", ""), 0);
     assert_eq!(proxy.count("PUT", "/blobs/uploads/*digest="), 2);
-    let (mut sent, mut done) = (0, Vec::new());
+    let mut sent = 0;
     while let Ok(event) = told.try_recv() {
-        match event {
-            Event::Progress { bytes, .. } => sent += bytes,
-            Event::Blob { digest, sent, .. } => done.push((digest, sent)),
-            _ => {}
+        if let Event::Progress { bytes, .. } = event {
+            sent += bytes;
         }
     }
     assert_eq!(sent, image.config.size + image.layer.size);
-    let uploaded = |blob: &LocalBlob| (blob.digest, Sent::Uploaded);
-    assert_eq!(done, [uploaded(&image.config), uploaded(&image.layer)]);
 
     // Again: nothing is uploaded.
     let uploads = proxy.count("POST", "");

@@ -68,7 +68,7 @@ pub fn request(folder: &Path, names: &Names) -> BuildRequest {
         args: BTreeMap::new(),
         target: None,
         no_cache: false,
-            timestamp: None,
+        timestamp: None,
     }
 }
 
