@@ -13,6 +13,7 @@ use rpub::{
     store::Store,
     target::Target,
 };
+use secrecy::ExposeSecret;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -47,7 +48,6 @@ async fn without_the_password_nothing_answers_but_401() {
 async fn two_relays_have_two_passwords() {
     let one = Loopback::alone().await;
     let two = Loopback::alone().await;
-    use secrecy::ExposeSecret;
     let password = one.relay.password().expose_secret().to_owned();
     assert_eq!(password.len(), 64);
     assert_ne!(password, two.relay.password().expose_secret());
