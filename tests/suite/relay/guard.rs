@@ -168,6 +168,9 @@ async fn read_only_breaks_off_what_is_corrupt() {
     let routes = Table(move |name: &_| Some(vec![Arc::new(store.existing(name)?) as _]));
     let spare = tempfile::tempdir().unwrap();
     let reader = Loopback::with(Access::ReadOnly, spare, Arc::new(routes)).await;
-    let response = reader.get(&format!("/v2/a/blobs/{digest}")).await;
-    assert!(response.bytes().await.is_err());
+    let path = format!("/v2/a/blobs/{digest}");
+    // The connection breaks: within the body, or, for a blob as small as this one, before the answer's head is out.
+    if let Ok(response) = reader.request(Method::GET, &path).send().await {
+        assert!(response.bytes().await.is_err());
+    }
 }
