@@ -39,7 +39,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 /// Connections that are slow to end are cut after this long; everything that they did is void by then.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Who may do what.
 #[derive(Debug, Clone)]

@@ -5,4 +5,5 @@ mod fanout;
 mod guard;
 mod pull;
 mod push;
+mod skopeo;
 mod spool;

@@ -87,17 +87,13 @@ async fn what_skopeo_writes_is_read_and_kept() {
     let layout = Store::new(folder.path()).repository(&name("app"));
     let image = Image::new("amd64", "one");
     put(&layout, &image).await;
-    layout
-        .put_manifest(&tag("ours"), &image.manifest)
-        .await
-        .unwrap();
+    // skopeo finds OCI media types only in an index.json: the list, not its docker-format child.
+    let list = index(&[&image]);
+    layout.put_manifest(&tag("ours"), &list).await.unwrap();
     let place = format!("oci:{}/app", folder.path().display());
     let (from, to) = (format!("{place}:ours"), format!("{place}:theirs"));
-    skopeo(&["copy", &from, &to]).await;
-    layout
-        .put_manifest(&tag("later"), &image.manifest)
-        .await
-        .unwrap();
+    skopeo(&["copy", "--all", &from, &to]).await;
+    layout.put_manifest(&tag("later"), &list).await.unwrap();
     let expected: Vec<Tag> = ["later", "ours", "theirs"]
         .map(|t| t.parse().unwrap())
         .to_vec();
@@ -290,5 +286,57 @@ async fn an_oci_manifest_without_its_media_type_is_read() {
     for reference in [tag("v1"), Reference::Digest(manifest.digest())] {
         let found = layout.read_manifest(&reference).await.unwrap();
         assert_eq!(found.as_ref(), Some(&manifest));
+    }
+}
+
+/// What the child process of the next test runs; on its own it writes for ever.
+#[tokio::test]
+#[ignore = "killed_writers_leave_no_half_file runs it"]
+async fn writes_until_it_is_killed() {
+    let folder = std::env::var_os("RPUB_TEST_STORE").expect("set by the other test");
+    let layout = Store::new(Path::new(&folder)).repository(&name("a"));
+    let shm = tempfile::tempdir().unwrap();
+    for round in 0_u64.. {
+        let mut bytes = round.to_le_bytes().repeat(500_000);
+        bytes.extend(std::process::id().to_le_bytes());
+        let blob = local(shm.path(), &bytes);
+        layout.put_blob(&blob, &[]).await.unwrap();
+        std::fs::remove_file(&blob.path).unwrap();
+        let image = Image::new("amd64", &round.to_string());
+        put(&layout, &image).await;
+        let tag = tag(&format!("t{round}"));
+        layout.put_manifest(&tag, &image.manifest).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn killed_writers_leave_no_half_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = Store::new(folder.path()).repository(&name("a"));
+    let blobs = folder.path().join("a/blobs/sha256");
+    // Another disk, so that blobs are copied: a link has no half.
+    let shm = tempfile::tempdir_in("/dev/shm").unwrap();
+    for round in 1..=6 {
+        let mut writer = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "--ignored", "store::writes_until_it_is_killed"])
+            .env("RPUB_TEST_STORE", folder.path())
+            .env("TMPDIR", shm.path())
+            .stdout(std::process::Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        while files_below(&blobs).len() < round * 10 {
+            assert!(writer.try_wait().unwrap().is_none(), "the writer failed");
+            tokio::task::yield_now().await;
+        }
+        writer.kill().await.unwrap();
+        for file in files_below(&blobs) {
+            let bytes = std::fs::read(blobs.join(&file)).unwrap();
+            assert_eq!(Digest::of(&bytes).hex(), file);
+        }
+        for tag in layout.tags().await.unwrap() {
+            let found = layout.read_manifest(&Reference::Tag(tag)).await;
+            assert!(found.unwrap().is_some());
+        }
     }
 }

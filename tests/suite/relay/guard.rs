@@ -13,6 +13,7 @@ use rpub::{
     store::Store,
     target::Target,
 };
+use secrecy::ExposeSecret;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -47,7 +48,6 @@ async fn without_the_password_nothing_answers_but_401() {
 async fn two_relays_have_two_passwords() {
     let one = Loopback::alone().await;
     let two = Loopback::alone().await;
-    use secrecy::ExposeSecret;
     let password = one.relay.password().expose_secret().to_owned();
     assert_eq!(password.len(), 64);
     assert_ne!(password, two.relay.password().expose_secret());
@@ -168,6 +168,9 @@ async fn read_only_breaks_off_what_is_corrupt() {
     let routes = Table(move |name: &_| Some(vec![Arc::new(store.existing(name)?) as _]));
     let spare = tempfile::tempdir().unwrap();
     let reader = Loopback::with(Access::ReadOnly, spare, Arc::new(routes)).await;
-    let response = reader.get(&format!("/v2/a/blobs/{digest}")).await;
-    assert!(response.bytes().await.is_err());
+    let path = format!("/v2/a/blobs/{digest}");
+    // The connection breaks: within the body, or, for a blob as small as this one, before the answer's head is out.
+    if let Ok(response) = reader.request(Method::GET, &path).send().await {
+        assert!(response.bytes().await.is_err());
+    }
 }
