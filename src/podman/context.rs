@@ -8,7 +8,7 @@ use futures::Stream;
 use std::fs::{DirEntry, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc;
 
@@ -25,8 +25,8 @@ pub(super) struct Context {
     ignore: Ignore,
     /// The Containerfile's place in the archive.
     containerfile: String,
-    /// Its file, where that lies outside of the context.
-    outside: Option<PathBuf>,
+    /// Its file, where that lies outside of the context or is left out of it: then it is sent under a reserved name.
+    apart: Option<PathBuf>,
     /// Its text.
     text: String,
 }
@@ -71,14 +71,13 @@ impl Context {
             trouble(what, &wanted, "check `containerfile` in rpub.toml")
         })?;
         let text = std::fs::read(&real).map_err(|error| unreadable(&wanted, &error))?;
-        let inside = real
-            .strip_prefix(&root)
-            .ok()
-            .and_then(Path::to_str)
-            .map(str::to_owned);
         let ignore = read_ignore(&root, &wanted)?;
+        let inside = real.strip_prefix(&root).ok().and_then(Path::to_str);
+        let inside = inside
+            .filter(|name| !ignore.ignored(name))
+            .map(str::to_owned);
         Ok(Context {
-            outside: inside.is_none().then_some(real),
+            apart: inside.is_none().then_some(real),
             containerfile: inside.unwrap_or_else(|| RESERVED.to_owned()),
             root,
             ignore,
@@ -96,20 +95,11 @@ impl Context {
         &self.containerfile
     }
 
-    /// What podman must leave out of COPY and ADD although it was sent.
+    /// What podman must leave out of COPY and ADD although it was sent; the rest is not in the archive at all.
     ///
     /// Never empty: podman reads the ignore file again, by rules of its own version, only where it is told nothing.
-    /// The rest is not in the archive at all.
-    pub(super) fn excludes(&self) -> Vec<String> {
-        let mut excludes = vec![RESERVED.to_owned()];
-        if self.outside.is_none() && self.ignore.ignored(&self.containerfile) {
-            let literal = self.containerfile.chars().flat_map(|c| {
-                let special = matches!(c, '*' | '?' | '[' | ']' | '\\');
-                special.then_some('\\').into_iter().chain([c])
-            });
-            excludes.push(literal.collect());
-        }
-        excludes
+    pub(super) fn excludes() -> [&'static str; 1] {
+        [RESERVED]
     }
 
     /// The archive, packed by a thread as fast as the receiver takes it; dropping the stream ends the thread.
@@ -146,7 +136,7 @@ impl Context {
             waiting: Vec::new(),
         };
         packer.folder(&self.root, Path::new(""))?;
-        if let Some(file) = &self.outside {
+        if let Some(file) = &self.apart {
             packer.file(file, Path::new(RESERVED))?;
         }
         let sent = packer.archive.into_inner();
@@ -240,16 +230,14 @@ impl Packer<'_> {
 
     fn entry(&mut self, path: &Path, name: &Path, found: &Metadata) -> Result<()> {
         let text = name.to_string_lossy();
-        // Its own name is taken where a Containerfile comes from outside.
-        if self.context.outside.is_some() && text == RESERVED {
+        // The name is taken.
+        if self.context.apart.is_some() && text == RESERVED {
             return Ok(());
         }
-        let containerfile = Path::new(&self.context.containerfile);
-        let needed = self.context.outside.is_none() && containerfile.starts_with(name);
         let ignored = self.context.ignore.ignored(&text);
         let kind = found.file_type();
         if kind.is_dir() {
-            if ignored && !needed && !self.context.ignore.may_hold_exceptions(&text) {
+            if ignored && !self.context.ignore.may_hold_exceptions(&text) {
                 return Ok(());
             }
             self.waiting.push((name.to_owned(), found.clone()));
@@ -264,7 +252,7 @@ impl Packer<'_> {
             }
             return Ok(());
         }
-        if ignored && !needed {
+        if ignored {
             return Ok(());
         }
         if kind.is_symlink() {
@@ -291,6 +279,13 @@ impl Packer<'_> {
 
     fn symlink(&mut self, path: &Path, name: &Path, found: &Metadata) -> Result<()> {
         let target = std::fs::read_link(path).map_err(|error| unreadable(path, &error))?;
+        if leads_out(name, &target) {
+            return Err(trouble(
+                "this symlink points out of the context, and podman refuses such an archive",
+                path,
+                "leave it out in .containerignore, or make its target absolute or within the context",
+            ));
+        }
         let mut header = header(found, tar::EntryType::Symlink, 0);
         // Literally, as it stands on disk, where the header has room for it.
         let sent = match header.set_link_name_literal(target.as_os_str().as_encoded_bytes()) {
@@ -321,6 +316,23 @@ impl Packer<'_> {
         }
         sent.map_err(|error| unreadable(path, &error))
     }
+}
+
+/// Whether a relative target climbs above the context's root, by its text alone, as podman looks at it.
+fn leads_out(name: &Path, target: &Path) -> bool {
+    let mut depth = name.components().count().saturating_sub(1);
+    if target.is_absolute() {
+        return false;
+    }
+    for component in target.components() {
+        match component {
+            Component::ParentDir if depth == 0 => return true,
+            Component::ParentDir => depth -= 1,
+            Component::Normal(_) => depth += 1,
+            _ => {}
+        }
+    }
+    false
 }
 
 fn changed(path: &Path) -> Error {

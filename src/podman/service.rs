@@ -135,15 +135,58 @@ impl Service {
     }
 }
 
+impl Service {
+    /// Ends the commands of steps that are being built, so that podman sees the step fail and tidies up: hanging up
+    /// does not do that, podman 4.3 builds on to the end for nobody.
+    pub(super) fn stop_steps(&self) {
+        for (pid, name) in self.group() {
+            // What podman starts for a step is called buildah-oci-runtime, buildah-copier, …
+            if name.starts_with(b"buildah-") {
+                // It may have ended since it was seen.
+                let _ = kill(pid, Signal::SIGTERM);
+            }
+        }
+    }
+
+    /// The living processes of the service's group: id, and the first word of the command line.
+    ///
+    /// The service is not reaped before it is released, so the group's id stays ours.
+    fn group(&self) -> Vec<(Pid, Vec<u8>)> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let pid = entry
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse().ok());
+            let Some(pid) = pid else { continue };
+            let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else {
+                continue;
+            };
+            // After the name, which may hold anything but ends in the last `)`: state, parent, group.
+            let fields = stat.rsplit_once(") ").map(|(_, rest)| rest.split(' '));
+            let Some((state, group)) = fields.and_then(|mut f| Some((f.next()?, f.nth(1)?))) else {
+                continue;
+            };
+            if state == "Z" || group.parse() != Ok(self.pid.as_raw()) {
+                continue;
+            }
+            let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            let name = line.split(|byte| *byte == 0).next().unwrap_or_default();
+            found.push((Pid::from_raw(pid), name.to_owned()));
+        }
+        found
+    }
+}
+
 impl Drop for Service {
     fn drop(&mut self) {
-        // Signals may fail only because the process has ended, which is what they are for.
-        let _ = kill(self.pid, Signal::SIGTERM);
+        // To the whole group: what runs a step kills the step's container, which SIGKILL would leave running.
+        // Signals may fail only because the processes have ended, which is what they are for.
+        let _ = killpg(self.pid, Signal::SIGTERM);
         let give_up = Instant::now() + GRACE;
-        while !self.has_ended() && Instant::now() < give_up {
+        while !self.group().is_empty() && Instant::now() < give_up {
             std::thread::sleep(Duration::from_millis(10));
         }
-        // Also what it left running in its group: the command of a step that was being built.
         let _ = killpg(self.pid, Signal::SIGKILL);
         drop(self.release.take());
         // The channel closes when the thread has reaped it.

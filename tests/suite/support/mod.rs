@@ -2,4 +2,4 @@
 //! Must never leave a process, a port or a folder behind.
 
 /// A rootless engine, build contexts, and what is in a built image.
-pub mod engine;
+pub(crate) mod engine;
