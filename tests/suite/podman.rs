@@ -51,7 +51,7 @@ async fn podman_builds_in_docker_format_for_each_platform() {
         assert_eq!(built.labels["org.example.x"], "a \"b\" & ä=c");
         assert!(built.media_type.contains("docker"), "{}", built.media_type);
         assert!(
-            lines.iter().any(|line| line == "STEP 1/4: FROM scratch"),
+            lines.iter().any(|line| line == "STEP 1/5: FROM scratch"),
             "{lines:?}"
         );
         let interval = podman(&[
@@ -114,7 +114,7 @@ async fn podman_tells_the_step_that_failed_and_its_last_lines() {
     assert_eq!(error.kind, Kind::Build);
     assert!(error.what.contains("exit status 7"), "{error}");
     assert!(
-        error.place.starts_with("Containerfile STEP 4/4: RUN for i"),
+        error.place.starts_with("Containerfile STEP 4/5: RUN for i"),
         "{error}"
     );
     for line in ["out 1", "out 3", "err 1", "err 3"] {

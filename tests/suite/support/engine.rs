@@ -73,14 +73,21 @@ pub fn request(folder: &Path, names: &Names) -> BuildRequest {
 }
 
 /// A repository name of this test alone. All images made under it, or labelled with it, go when it is dropped.
+///
+/// Only one is there at a time on the whole machine: removing an image while another build looks through podman's layer
+/// cache makes that build fail ("layer not known").
 pub struct Names {
     repository: String,
+    _alone: nix::fcntl::Flock<std::fs::File>,
     layers: std::sync::Mutex<Vec<String>>,
 }
 
 impl Names {
     pub fn new(test: &str) -> Self {
+        let lock = std::fs::File::create(std::env::temp_dir().join("rpub-test-podman.lock"));
+        let alone = nix::fcntl::Flock::lock(lock.unwrap(), nix::fcntl::FlockArg::LockExclusive);
         Names {
+            _alone: alone.unwrap(),
             repository: format!("localhost/rpub-test-{test}-{}", std::process::id()),
             layers: std::sync::Mutex::default(),
         }
