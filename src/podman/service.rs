@@ -70,7 +70,15 @@ impl Service {
     /// Starts one and waits until it answers.
     pub(super) async fn start(connect: &Connect) -> Result<Self> {
         let folder = private_folder(connect)?;
-        let service = spawn(connect, folder)?;
+        let own = connect.clone();
+        let spawned = tokio::task::spawn_blocking(move || spawn(&own, folder)).await;
+        let service = spawned.map_err(|error| {
+            engine_error(
+                format!("starting podman broke off: {error}"),
+                "podman system service",
+                "report this: it is a mistake in rpub",
+            )
+        })??;
         service.wait_until_it_answers(connect.patience).await?;
         Ok(service)
     }
@@ -222,12 +230,18 @@ fn private_folder(connect: &Connect) -> Result<TempDir> {
 /// to start the process and wait for it, and lives until it is gone.
 fn spawn(connect: &Connect, folder: TempDir) -> Result<Service> {
     let mut command = command(connect, folder.path())?;
+    command
+        .args(["system", "service", "--time=0"])
+        .arg(format!("unix://{}", socket_in(folder.path()).display()));
+    let namespace = self::command(connect, folder.path())?;
+    let patience = connect.patience;
     let (tell, told) = mpsc::channel::<std::io::Result<Pid>>();
     let (release, released) = mpsc::channel::<std::convert::Infallible>();
     let (ending, ended) = mpsc::channel::<std::convert::Infallible>();
     let thread = std::thread::Builder::new().name("podman-service".to_owned());
     let spawned = thread.spawn(move || {
         let _ending = ending;
+        make_namespace(namespace, patience);
         let mut child: Child = match command.spawn() {
             Ok(child) => child,
             Err(error) => {
@@ -268,13 +282,31 @@ fn spawn(connect: &Connect, folder: TempDir) -> Result<Service> {
     }
 }
 
+/// Lets podman make the user's namespace, where this is its first call since the machine started.
+///
+/// Otherwise the service would make it, and run as a second process from then on, which podman 4.3 leaves behind when
+/// the first one dies with rpub. With the namespace there, the service is one process.
+fn make_namespace(mut command: Command, patience: Duration) {
+    // What is wrong, if anything is, the service's own start tells better.
+    let Ok(mut child) = command.args(["unshare", "true"]).spawn() else {
+        return;
+    };
+    let give_up = Instant::now() + patience;
+    while matches!(child.try_wait(), Ok(None)) {
+        if Instant::now() > give_up {
+            let _ = child.kill();
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// podman, with neither arguments yet nor rpub's secrets, in a process group of its own.
 fn command(connect: &Connect, folder: &Path) -> Result<Command> {
     let stderr = stderr_in(folder);
-    let stderr = File::create(&stderr).map_err(|error| Error::io("write", &stderr, &error))?;
+    let open = File::options().create(true).append(true).open(&stderr);
+    let stderr = open.map_err(|error| Error::io("write", &stderr, &error))?;
     let mut command = Command::new(&connect.podman);
     command
-        .args(["system", "service", "--time=0"])
-        .arg(format!("unix://{}", socket_in(folder).display()))
         .env_clear()
         .envs(std::env::vars_os().filter(|(key, _)| {
             let key = key.to_string_lossy();
