@@ -17,9 +17,12 @@ use reqwest::Method;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Lines of a failing step that are told.
 const TAIL: usize = 20;
+/// How long a cancelled build may take to end and tidy up.
+const STOPPING: Duration = Duration::from_secs(10);
 /// No line of a build's output is told longer.
 const LINE_LIMIT: usize = 8 * 1024;
 
@@ -80,7 +83,8 @@ impl Engine {
     /// that podman prints, as it comes (control characters included).
     ///
     /// An image for the wrong platform, as podman 4.3's layer cache can give, is built once more without the cache.
-    /// Cancelled or dropped, it hangs up, and podman stops at the next step.
+    /// Cancelled, it ends the running step and waits (bounded) until podman has tidied up, if rpub started that podman.
+    /// Another podman, and any whose future is dropped, only sees rpub hang up: 4.3 then builds on to the end.
     ///
     /// # Errors
     /// [`Kind::Build`] with the failing step as its place and what that printed last as its tail.
@@ -119,9 +123,7 @@ impl Engine {
             )
         })??;
         let wants_healthcheck = declares_healthcheck(context.text(), request.target.as_deref());
-        let id = self
-            .unless_cancelled(self.stream_build(request, context, on_line))
-            .await?;
+        let id = self.build_or_stop(request, context, on_line).await?;
         let built = self.inspect(id.as_str()).await?.ok_or_else(|| {
             engine_error(
                 "podman says the build succeeded, but does not know the image",
@@ -130,6 +132,36 @@ impl Engine {
             )
         })?;
         Ok((id, built, wants_healthcheck))
+    }
+
+    /// Builds; cancelled, it lets podman end the build and tidy up, where the service is ours to tell.
+    async fn build_or_stop(
+        &self,
+        request: &BuildRequest,
+        context: Context,
+        on_line: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<ImageId> {
+        let mut build = std::pin::pin!(self.stream_build(request, context, on_line));
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => {}
+            result = &mut build => return result,
+        }
+        if let Some(service) = &self.service {
+            let stopping = async {
+                loop {
+                    // Again and again: a step without a command of its own is followed by one that has one.
+                    service.stop_steps();
+                    let ended = tokio::time::timeout(Duration::from_millis(100), build.as_mut());
+                    if ended.await.is_ok() {
+                        break;
+                    }
+                }
+            };
+            // Past that, hanging up must do.
+            let _ = tokio::time::timeout(STOPPING, stopping).await;
+        }
+        Err(Error::interrupted())
     }
 
     async fn stream_build(

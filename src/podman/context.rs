@@ -8,7 +8,7 @@ use futures::Stream;
 use std::fs::{DirEntry, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc;
 
@@ -264,6 +264,13 @@ impl Packer<'_> {
 
     fn symlink(&mut self, path: &Path, name: &Path, found: &Metadata) -> Result<()> {
         let target = std::fs::read_link(path).map_err(|error| unreadable(path, &error))?;
+        if leads_out(name, &target) {
+            return Err(trouble(
+                "this symlink points out of the context, and podman refuses such an archive",
+                path,
+                "leave it out in .containerignore, or make its target absolute or within the context",
+            ));
+        }
         let mut header = header(found, tar::EntryType::Symlink, 0);
         // Literally, as it stands on disk, where the header has room for it.
         let sent = match header.set_link_name_literal(target.as_os_str().as_encoded_bytes()) {
@@ -294,6 +301,23 @@ impl Packer<'_> {
         }
         sent.map_err(|error| unreadable(path, &error))
     }
+}
+
+/// Whether a relative target climbs above the context's root, by its text alone, as podman looks at it.
+fn leads_out(name: &Path, target: &Path) -> bool {
+    let mut depth = name.components().count().saturating_sub(1);
+    if target.is_absolute() {
+        return false;
+    }
+    for component in target.components() {
+        match component {
+            Component::ParentDir if depth == 0 => return true,
+            Component::ParentDir => depth -= 1,
+            Component::Normal(_) => depth += 1,
+            _ => {}
+        }
+    }
+    false
 }
 
 fn changed(path: &Path) -> Error {

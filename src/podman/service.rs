@@ -70,7 +70,15 @@ impl Service {
     /// Starts one and waits until it answers.
     pub(super) async fn start(connect: &Connect) -> Result<Self> {
         let folder = private_folder(connect)?;
-        let service = spawn(connect, folder)?;
+        let own = connect.clone();
+        let spawned = tokio::task::spawn_blocking(move || spawn(&own, folder)).await;
+        let service = spawned.map_err(|error| {
+            engine_error(
+                format!("starting podman broke off: {error}"),
+                "podman system service",
+                "report this: it is a mistake in rpub",
+            )
+        })??;
         service.wait_until_it_answers(connect.patience).await?;
         Ok(service)
     }
@@ -135,15 +143,58 @@ impl Service {
     }
 }
 
+impl Service {
+    /// Ends the commands of steps that are being built, so that podman sees the step fail and tidies up: hanging up
+    /// does not do that, podman 4.3 builds on to the end for nobody.
+    pub(super) fn stop_steps(&self) {
+        for (pid, name) in self.group() {
+            // What podman starts for a step is called buildah-oci-runtime, buildah-copier, …
+            if name.starts_with(b"buildah-") {
+                // It may have ended since it was seen.
+                let _ = kill(pid, Signal::SIGTERM);
+            }
+        }
+    }
+
+    /// The living processes of the service's group: id, and the first word of the command line.
+    ///
+    /// The service is not reaped before it is released, so the group's id stays ours.
+    fn group(&self) -> Vec<(Pid, Vec<u8>)> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let pid = entry
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse().ok());
+            let Some(pid) = pid else { continue };
+            let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else {
+                continue;
+            };
+            // After the name, which may hold anything but ends in the last `)`: state, parent, group.
+            let fields = stat.rsplit_once(") ").map(|(_, rest)| rest.split(' '));
+            let Some((state, group)) = fields.and_then(|mut f| Some((f.next()?, f.nth(1)?))) else {
+                continue;
+            };
+            if state == "Z" || group.parse() != Ok(self.pid.as_raw()) {
+                continue;
+            }
+            let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            let name = line.split(|byte| *byte == 0).next().unwrap_or_default();
+            found.push((Pid::from_raw(pid), name.to_owned()));
+        }
+        found
+    }
+}
+
 impl Drop for Service {
     fn drop(&mut self) {
-        // Signals may fail only because the process has ended, which is what they are for.
-        let _ = kill(self.pid, Signal::SIGTERM);
+        // To the whole group: what runs a step kills the step's container, which SIGKILL would leave running.
+        // Signals may fail only because the processes have ended, which is what they are for.
+        let _ = killpg(self.pid, Signal::SIGTERM);
         let give_up = Instant::now() + GRACE;
-        while !self.has_ended() && Instant::now() < give_up {
+        while !self.group().is_empty() && Instant::now() < give_up {
             std::thread::sleep(Duration::from_millis(10));
         }
-        // Also what it left running in its group: the command of a step that was being built.
         let _ = killpg(self.pid, Signal::SIGKILL);
         drop(self.release.take());
         // The channel closes when the thread has reaped it.
@@ -179,12 +230,18 @@ fn private_folder(connect: &Connect) -> Result<TempDir> {
 /// to start the process and wait for it, and lives until it is gone.
 fn spawn(connect: &Connect, folder: TempDir) -> Result<Service> {
     let mut command = command(connect, folder.path())?;
+    command
+        .args(["system", "service", "--time=0"])
+        .arg(format!("unix://{}", socket_in(folder.path()).display()));
+    let namespace = self::command(connect, folder.path())?;
+    let patience = connect.patience;
     let (tell, told) = mpsc::channel::<std::io::Result<Pid>>();
     let (release, released) = mpsc::channel::<std::convert::Infallible>();
     let (ending, ended) = mpsc::channel::<std::convert::Infallible>();
     let thread = std::thread::Builder::new().name("podman-service".to_owned());
     let spawned = thread.spawn(move || {
         let _ending = ending;
+        make_namespace(namespace, patience);
         let mut child: Child = match command.spawn() {
             Ok(child) => child,
             Err(error) => {
@@ -225,13 +282,31 @@ fn spawn(connect: &Connect, folder: TempDir) -> Result<Service> {
     }
 }
 
+/// Lets podman make the user's namespace, where this is its first call since the machine started.
+///
+/// Otherwise the service would make it, and run as a second process from then on, which podman 4.3 leaves behind when
+/// the first one dies with rpub. With the namespace there, the service is one process.
+fn make_namespace(mut command: Command, patience: Duration) {
+    // What is wrong, if anything is, the service's own start tells better.
+    let Ok(mut child) = command.args(["unshare", "true"]).spawn() else {
+        return;
+    };
+    let give_up = Instant::now() + patience;
+    while matches!(child.try_wait(), Ok(None)) {
+        if Instant::now() > give_up {
+            let _ = child.kill();
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// podman, with neither arguments yet nor rpub's secrets, in a process group of its own.
 fn command(connect: &Connect, folder: &Path) -> Result<Command> {
     let stderr = stderr_in(folder);
-    let stderr = File::create(&stderr).map_err(|error| Error::io("write", &stderr, &error))?;
+    let open = File::options().create(true).append(true).open(&stderr);
+    let stderr = open.map_err(|error| Error::io("write", &stderr, &error))?;
     let mut command = Command::new(&connect.podman);
     command
-        .args(["system", "service", "--time=0"])
-        .arg(format!("unix://{}", socket_in(folder).display()))
         .env_clear()
         .envs(std::env::vars_os().filter(|(key, _)| {
             let key = key.to_string_lossy();

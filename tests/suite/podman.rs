@@ -10,6 +10,7 @@ mod pushing;
 
 use crate::support::engine::{
     Names, engine, eventually, folder, folder_with_shell, own, podman, processes_with, request,
+    working_containers,
 };
 use rpub::error::Kind;
 use rpub::podman::{BuildRequest, Engine};
@@ -28,12 +29,13 @@ async fn podman_builds_in_docker_format_for_each_platform() {
     let engine = engine().await;
     // amd64 first: then the layer cache of 4.3 holds an image for the wrong platform when arm64 is asked for.
     for platform in ["linux/amd64", "linux/arm64", "linux/arm/v7", "linux/amd64"] {
-        let request = BuildRequest {
+        let mut request = BuildRequest {
             platform: platform.parse().unwrap(),
             tag: names.tag(&platform.replace('/', "-")),
-            labels: BTreeMap::from([("org.example.x".to_owned(), "a \"b\" & ä=c".to_owned())]),
             ..request(folder.path(), &names)
         };
+        let label = ("org.example.x".to_owned(), "a \"b\" & ä=c".to_owned());
+        request.labels.extend([label]);
         let mut lines = Vec::new();
         let id = engine
             .build(&request, &mut |line| lines.push(line.to_owned()))
@@ -49,13 +51,13 @@ async fn podman_builds_in_docker_format_for_each_platform() {
         assert_eq!(built.labels["org.example.x"], "a \"b\" & ä=c");
         assert!(built.media_type.contains("docker"), "{}", built.media_type);
         assert!(
-            lines.iter().any(|line| line == "STEP 1/4: FROM scratch"),
+            lines.iter().any(|line| line == "STEP 1/5: FROM scratch"),
             "{lines:?}"
         );
         let interval = podman(&[
             "inspect",
             "--format",
-            "{{.Healthcheck.Interval}}",
+            "{{.HealthCheck.Interval}}",
             id.as_str(),
         ]);
         assert_eq!(interval, "7s");
@@ -105,11 +107,14 @@ async fn podman_tells_the_step_that_failed_and_its_last_lines() {
     );
     let engine = engine().await;
     let request = request(folder.path(), &names);
-    let error = engine.build(&request, &mut |_| {}).await.unwrap_err();
+    let error = engine
+        .build(&request, &mut |line| names.remember(line))
+        .await
+        .unwrap_err();
     assert_eq!(error.kind, Kind::Build);
     assert!(error.what.contains("exit status 7"), "{error}");
     assert!(
-        error.place.starts_with("Containerfile STEP 4/4: RUN for i"),
+        error.place.starts_with("Containerfile STEP 4/5: RUN for i"),
         "{error}"
     );
     for line in ["out 1", "out 3", "err 1", "err 3"] {
@@ -208,11 +213,13 @@ async fn podman_stops_building_when_cancelled() {
     let folder = folder_with_shell(&format!(
         "FROM scratch\nCOPY busybox /bin/sh\nRUN echo now; {marker}\n"
     ));
+    let before = working_containers();
     let cancel = CancellationToken::new();
     let engine = Engine::connect(own(), cancel.clone()).await.unwrap();
     let request = request(folder.path(), &names);
     let error = engine
         .build(&request, &mut |line| {
+            names.remember(line);
             if line == "now" {
                 cancel.cancel();
             }
@@ -220,11 +227,12 @@ async fn podman_stops_building_when_cancelled() {
         .await
         .unwrap_err();
     assert_eq!(error.kind, Kind::Interrupted);
+    assert_eq!(processes_with(&marker), []);
     engine.shutdown().await;
-    eventually("the step's command is gone", || {
-        processes_with(&marker).is_empty()
+    // Other tests build meanwhile, and theirs go too.
+    let left = &working_containers() - &before;
+    eventually("its containers are gone", || {
+        working_containers().is_disjoint(&left)
     })
     .await;
-    let left = podman(&["ps", "-a", "--external", "--format", "{{.ID}} {{.Command}}"]);
-    eprintln!("LEFT {left}");
 }

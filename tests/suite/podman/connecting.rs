@@ -85,7 +85,7 @@ async fn podman_in_the_runtime_folder_is_found_first() {
 async fn podman_child_that_is_killed() {
     let engine = engine().await;
     println!("SOCKET {}", engine.socket().display());
-    std::thread::sleep(Duration::from_secs(600));
+    std::thread::sleep(Duration::from_mins(10));
 }
 
 #[tokio::test]
@@ -184,6 +184,7 @@ async fn podman_missing_broken_or_without_a_runtime_folder_is_told() {
     }
 }
 
+#[allow(clippy::unnecessary_wraps)] // as every answer is
 fn http(body: &str) -> Option<Vec<u8>> {
     Some(
         format!(
@@ -208,7 +209,7 @@ async fn podman_sockets_that_are_not_podmans_are_refused() {
                 Some(
                     [
                         b"HTTP/1.1 200 OK\r\nLibpod-API-Version: 4.3.1\r\n\r\n".as_slice(),
-                        &[b'x'; 1 << 22],
+                        &vec![b'x'; 1 << 22],
                     ]
                     .concat(),
                 )

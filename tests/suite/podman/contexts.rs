@@ -24,7 +24,7 @@ async fn podman_gets_links_modes_times_and_long_names_as_they_are() {
     ]);
     let at = |name: &str| folder.path().join(name);
     symlink("plain", at("link")).unwrap();
-    symlink("../nowhere/./at//all", at("dangling")).unwrap();
+    symlink("nowhere/./at//all", at("dangling")).unwrap();
     symlink("/etc/passwd", at("absolute")).unwrap();
     symlink(format!("{}/x", "t".repeat(150)), at("longlink")).unwrap();
     symlink("dir", at("dirlink")).unwrap();
@@ -50,7 +50,7 @@ async fn podman_gets_links_modes_times_and_long_names_as_they_are() {
     let files = files_of(id.as_str());
     for (name, target) in [
         ("link", "plain".to_owned()),
-        ("dangling", "../nowhere/./at//all".to_owned()),
+        ("dangling", "nowhere/./at//all".to_owned()),
         ("absolute", "/etc/passwd".to_owned()),
         ("longlink", format!("{}/x", "t".repeat(150))),
         ("dirlink", "dir".to_owned()),
@@ -210,6 +210,8 @@ async fn podman_reads_ignore_files_as_rpub_does() {
             "docker",
             "-t",
             &reference,
+            "--label",
+            &names.label(),
             &path,
         ]);
         let request = BuildRequest {
@@ -268,5 +270,13 @@ async fn podman_context_troubles_name_the_file() {
         engine.build(&request, &mut |_| {}).await.unwrap();
         std::fs::set_permissions(&closed, PermissionsExt::from_mode(0o700)).unwrap();
     }
+    let leading_out = folder(&[("Containerfile", COPY_ALL), ("dir/x", "")]);
+    symlink("../../away", leading_out.path().join("dir/out")).unwrap();
+    let request = request(leading_out.path(), &names);
+    let error = engine.build(&request, &mut |_| {}).await.unwrap_err();
+    assert!(
+        error.what.contains("out of the context") && error.place.ends_with("dir/out"),
+        "{error}"
+    );
     engine.shutdown().await;
 }

@@ -27,12 +27,14 @@ async fn podman_pushes_images_and_a_list_of_them() {
         engine.manifest_create(&list).await.unwrap();
         digests.clear();
         for platform in ["linux/amd64", "linux/arm64"] {
-            let request = BuildRequest {
+            let mut request = BuildRequest {
                 platform: platform.parse().unwrap(),
                 tag: names.tag(&format!("{round}-{}", platform.replace('/', "-"))),
-                labels: [("round".to_owned(), round.to_owned())].into(),
                 ..request(folder.path(), &names)
             };
+            request
+                .labels
+                .extend([("round".to_owned(), round.to_owned())]);
             let id = engine.build(&request, &mut |_| {}).await.unwrap();
             let tag = platform.replace('/', "-");
             let destination = format!("{}/some/app:{tag}", registry.address());

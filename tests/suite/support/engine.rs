@@ -1,5 +1,6 @@
 //! Decides how tests reach a real rootless podman, make build contexts, and look into what was built.
 //! Must never leave an image, a container or a process behind, nor pass where podman is missing.
+#![allow(unreachable_pub)]
 
 use rpub::model::platform::Platform;
 use rpub::podman::{BuildRequest, Connect, Engine};
@@ -64,7 +65,7 @@ pub fn request(folder: &Path, names: &Names) -> BuildRequest {
         containerfile: PathBuf::from("Containerfile"),
         platform: native(),
         tag: names.tag("latest"),
-        labels: BTreeMap::new(),
+        labels: BTreeMap::from([("rpub-test".to_owned(), names.repository().to_owned())]),
         args: BTreeMap::new(),
         target: None,
         no_cache: false,
@@ -72,33 +73,75 @@ pub fn request(folder: &Path, names: &Names) -> BuildRequest {
     }
 }
 
-/// A repository name of this test alone; all images under it go when it is dropped.
-pub struct Names(String);
+/// A repository name of this test alone. All images made under it, or labelled with it, go when it is dropped.
+///
+/// Only one is there at a time on the whole machine: removing an image while another build looks through podman's layer
+/// cache makes that build fail ("layer not known").
+pub struct Names {
+    repository: String,
+    _alone: nix::fcntl::Flock<std::fs::File>,
+    layers: std::sync::Mutex<Vec<String>>,
+}
 
 impl Names {
     pub fn new(test: &str) -> Self {
-        Names(format!("localhost/rpub-test-{test}-{}", std::process::id()))
+        let lock = std::fs::File::create(std::env::temp_dir().join("rpub-test-podman.lock"));
+        let alone = nix::fcntl::Flock::lock(lock.unwrap(), nix::fcntl::FlockArg::LockExclusive);
+        Names {
+            _alone: alone.unwrap(),
+            repository: format!("localhost/rpub-test-{test}-{}", std::process::id()),
+            layers: std::sync::Mutex::default(),
+        }
     }
 
     pub fn repository(&self) -> &str {
-        &self.0
+        &self.repository
     }
 
     pub fn tag(&self, tag: &str) -> String {
-        format!("{}:{tag}", self.0)
+        format!("{}:{tag}", self.repository)
+    }
+
+    /// `KEY=VALUE` for `--label`; [`request`] sets it too.
+    pub fn label(&self) -> String {
+        format!("rpub-test={}", self.repository)
+    }
+
+    /// Looks for the id of a cached step in a line of a build that will fail: nothing else leads to it.
+    pub fn remember(&self, line: &str) {
+        if let Some(id) = line.strip_prefix("--> ") {
+            self.layers.lock().unwrap().push(id.to_owned());
+        }
     }
 }
 
 impl Drop for Names {
     fn drop(&mut self) {
-        let filter = format!("reference={}", self.0);
-        let ids = podman(&["images", "-q", "--no-trunc", "--filter", &filter]);
-        let ids: BTreeSet<&str> = ids.lines().collect();
+        let mut ids = BTreeSet::new();
+        for filter in [
+            format!("reference={}", self.repository),
+            format!("label={}", self.label()),
+        ] {
+            let found = Command::new("podman")
+                .args(["images", "-a", "-q", "--no-trunc", "--filter", &filter])
+                .output();
+            let found = found.map(|output| output.stdout).unwrap_or_default();
+            for id in String::from_utf8_lossy(&found).lines() {
+                ids.insert(id.trim_start_matches("sha256:").to_owned());
+            }
+        }
+        // The last made first: the earlier ones may be its parents, and go with it.
+        ids.extend(self.layers.lock().unwrap().drain(..).rev());
         for id in ids {
-            let id = id.trim_start_matches("sha256:");
-            let _ = Command::new("podman").args(["rmi", "-f", id]).output();
+            let _ = Command::new("podman").args(["rmi", "-f", &id]).output();
         }
     }
+}
+
+/// The containers that builds work in at this moment, whoever's.
+pub fn working_containers() -> BTreeSet<String> {
+    let ids = podman(&["ps", "-a", "-q", "--external", "--no-trunc"]);
+    ids.lines().map(str::to_owned).collect()
 }
 
 /// podman's command line, for looking only; what it printed.
@@ -143,7 +186,7 @@ pub fn files_of(image: &str) -> BTreeMap<String, Entry> {
                 mode: header.mode().unwrap(),
                 size: header.size().unwrap(),
                 mtime: header.mtime().unwrap(),
-                link: entry.link_name().unwrap().map(|link| link.into_owned()),
+                link: entry.link_name().unwrap().map(std::borrow::Cow::into_owned),
             },
         );
     }
@@ -170,7 +213,7 @@ pub fn processes_with(text: &str) -> Vec<(i32, String)> {
 
 /// Waits, with a bound, until something holds.
 pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let give_up = Instant::now() + Duration::from_secs(60);
+    let give_up = Instant::now() + Duration::from_mins(1);
     while !holds() {
         assert!(Instant::now() < give_up, "{what}: still not after a minute");
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -274,7 +317,7 @@ impl NotPodman {
                     let asked = String::from_utf8_lossy(&asked[..count]);
                     match answer(&asked) {
                         Some(bytes) => drop(stream.write_all(&bytes)),
-                        None => std::thread::sleep(Duration::from_secs(600)),
+                        None => std::thread::sleep(Duration::from_mins(10)),
                     }
                 });
             }
