@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn a_hostile_body_becomes_one_printable_line() {
-        assert_eq!(one_line("\n  \u{1b}[31mred\r\nmore"), " [31mred".to_owned());
+        assert_eq!(one_line("\n  \u{1b}[31mred\r\nmore"), "[31mred".to_owned());
         assert_eq!(one_line(&"x".repeat(10_000)).len(), 300);
     }
 }
