@@ -25,16 +25,18 @@ pub const DEFAULT_STORE: &str = "./rpub-out";
 ///
 /// Whether the Containerfiles and folders that it names are there is checked too, relative to the file's folder.
 pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Spec> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        if error.kind() == std::io::ErrorKind::NotFound {
-            Error::usage(
-                format!("there is no {FILE}"),
-                path.display().to_string(),
-                "change to the folder that has one, name it with --config, or write one (README shows how)",
-            )
-        } else {
-            Error::io("read it", path, &error)
-        }
+    let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Error::usage(
+            format!("there is no {FILE}"),
+            path.display().to_string(),
+            "change to the folder that has one, name it with --config, or write one (README shows how)",
+        ),
+        std::io::ErrorKind::InvalidData => Error::usage(
+            "it is no text in UTF-8",
+            path.display().to_string(),
+            "save it as UTF-8",
+        ),
+        _ => Error::io("read it", path, &error),
     })?;
     let root = path.parent().unwrap_or(Path::new("."));
     let exists = |relative: &str, folder: bool| {
