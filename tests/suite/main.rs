@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod podman;
+mod properties;
 mod registry;
 mod relay;
 mod schemas;
