@@ -141,7 +141,7 @@ fn schemas_hold_for_a_report_and_refuse_what_is_none() {
         ("/images", Value::from("none")),
         ("/images/0/digest", Value::from(7)),
         ("/images/0/platforms/0/size", Value::from("7")),
-        ("/stages/0", Value::from(serde_json::json!({"name": "x"}))),
+        ("/stages/0", serde_json::json!({"name": "x"})),
         ("/images/0", serde_json::json!({"more": 1})),
     ] {
         let mut document = report();

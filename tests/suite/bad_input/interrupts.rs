@@ -93,7 +93,7 @@ async fn interrupted_at(test: &str, method: &'static str, pattern: &str, nth: u3
         Signal::SIGTERM
     });
     let run = run.finish().await;
-    let last = run.err.lines().filter(|l| l.starts_with("==>")).last();
+    let last = run.err.lines().rfind(|l| l.starts_with("==>"));
     assert_eq!(last, Some(format!("==> {stage}").as_str()), "{}", run.err);
     interrupted(&project, &run);
     for registry in [&good, &bad] {
