@@ -2,6 +2,7 @@
 //! Must never hold a test itself.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod architecture;
 mod bad_input;
 mod cli;
 mod podman;
