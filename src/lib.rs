@@ -6,7 +6,7 @@
 //!
 //! cli → pipeline → (podman, relay, registry, store) → target → model
 //! ```
-//! Arrows point one way; `tests/architecture.rs` holds them.
+//! Arrows point one way; `tests/suite/architecture.rs` holds them.
 
 /// The decisions, pure: references, platforms, versions and tags, labels, the plan, manifests, faults.
 pub mod model;

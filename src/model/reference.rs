@@ -75,7 +75,7 @@ impl FromStr for Host {
         let (name, port) = match text.strip_prefix('[') {
             Some(rest) => {
                 let (name, port) = rest.split_once(']').ok_or_else(|| bad("a ] is missing"))?;
-                if name.parse::<std::net::Ipv6Addr>().is_err() {
+                if name.parse::<core::net::Ipv6Addr>().is_err() {
                     return Err(bad("that is no IPv6 address"));
                 }
                 (name, port.strip_prefix(':'))
@@ -107,7 +107,7 @@ impl Host {
         };
         name == "localhost"
             || name
-                .parse::<std::net::IpAddr>()
+                .parse::<core::net::IpAddr>()
                 .is_ok_and(|address| address.is_loopback())
     }
 

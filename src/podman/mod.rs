@@ -2,7 +2,7 @@
 //! Must never know a registry, the relay or a store; nor hand podman a secret other than the login it is given.
 //!
 //! Read in this order: [`socket`] finds an engine, [`service`] starts one where none runs, [`client`] holds the calls
-//! that podman-api makes well, [`libpod`] the others, [`build`] and [`context`] the build, [`check`] what came out of it.
+//! that podman-api makes well, [`libpod`] the others, [`build`], [`context`] and [`told`] the build, [`check`] what came out of it.
 
 /// Builds: the request, the stream of lines, the step that failed.
 pub mod build;
@@ -20,6 +20,8 @@ mod lists;
 mod service;
 /// Where the engine is.
 pub mod socket;
+/// What a build says, line by line.
+mod told;
 
 pub use build::{BuildRequest, ImageId};
 pub use check::check_built;

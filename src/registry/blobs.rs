@@ -3,7 +3,7 @@
 
 use super::Remote;
 use super::answer::Answer;
-use super::auth::{Access, Scope};
+use super::scope::{Access, Scope};
 use super::transport::{Payload, Progress};
 use crate::events::Sent;
 use crate::model::digest::Digest;

@@ -3,7 +3,7 @@
 
 use super::Remote;
 use super::answer::Answer;
-use super::auth::Access;
+use super::scope::Access;
 use crate::model::digest::Digest;
 use crate::model::fault::{Class, Fault};
 use crate::target::ByteStream;

@@ -2,8 +2,13 @@
 //! Must never hold a test itself.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod architecture;
+mod bad_input;
+mod cli;
 mod podman;
+mod properties;
 mod registry;
 mod relay;
+mod schemas;
 mod store;
 mod support;

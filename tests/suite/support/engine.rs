@@ -327,4 +327,32 @@ impl NotPodman {
             _folder: folder,
         }
     }
+
+    /// A real podman whose answers say `to` wherever they said `from`.
+    pub fn nearly(engine: &Engine, from: &'static str, to: &'static str) -> Self {
+        let real = engine.socket().to_owned();
+        NotPodman::start(move |asked| {
+            use std::io::Write as _;
+            let mut stream = std::os::unix::net::UnixStream::connect(&real).unwrap();
+            let first = asked
+                .lines()
+                .next()
+                .unwrap()
+                .replace("HTTP/1.1", "HTTP/1.0");
+            write!(stream, "{first}\r\nHost: d\r\n\r\n").unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+            let version = head
+                .lines()
+                .find(|l| l.to_lowercase().starts_with("libpod-api-version"));
+            let body = body.replace(from, to);
+            let head = format!(
+                "HTTP/1.1 200 OK\r\n{}\r\nContent-Length: {}\r\n\r\n",
+                version.unwrap(),
+                body.len()
+            );
+            Some((head + &body).into_bytes())
+        })
+    }
 }

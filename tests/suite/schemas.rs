@@ -1,0 +1,156 @@
+//! Decides that `schemas/` says what the JSON documents are: made from their types, and true of what rpub prints.
+//! Must never be changed by hand: `RPUB_UPDATE_SCHEMAS=1 cargo nextest run -E 'test(schemas_are)'` writes them.
+
+use rpub::model::{
+    plan::PlanDocument,
+    report::{PlatformReport, Published, Report, StageTime},
+};
+use serde_json::Value;
+use std::{path::PathBuf, process::Command};
+
+fn path(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("schemas")
+        .join(format!("{name}.schema.json"))
+}
+
+/// The schema that is committed.
+fn committed(name: &str) -> Value {
+    let text = std::fs::read_to_string(path(name)).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+/// What the schema says against a document, one line each.
+fn complaints(schema: &str, document: &Value) -> Vec<String> {
+    let schema = committed(schema);
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    validator
+        .iter_errors(document)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect()
+}
+
+#[test]
+fn schemas_are_made_from_the_types() {
+    for (name, schema) in [
+        ("plan", schemars::schema_for!(PlanDocument)),
+        ("report", schemars::schema_for!(Report)),
+    ] {
+        let mut text = serde_json::to_string_pretty(&schema).unwrap();
+        text.push('\n');
+        if std::env::var_os("RPUB_UPDATE_SCHEMAS").is_some() {
+            std::fs::create_dir_all(path(name).parent().unwrap()).unwrap();
+            std::fs::write(path(name), &text).unwrap();
+        }
+        let found = std::fs::read_to_string(path(name)).unwrap_or_default();
+        assert_eq!(found, text, "write it with RPUB_UPDATE_SCHEMAS=1");
+    }
+}
+
+fn plan(toml: &str, args: &[&str]) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [
+        ("rpub.toml", toml),
+        ("Containerfile", "FROM scratch\n"),
+        ("Other", ""),
+    ] {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_rpub"))
+        .args(["plan", "--format", "json"])
+        .args(args)
+        .current_dir(folder.path())
+        .env_clear()
+        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+        .env("GITHUB_REPOSITORY_OWNER", "SomeOne")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn schemas_hold_for_what_rpub_plan_prints() {
+    const ONE: &str = "[[image]]\nname = \"app\"\nplatforms = [\"linux/amd64\"]\n";
+    const ALL: &str = r#"
+source = "https://example.org/o/r"
+licenses = "MIT"
+[[registry]]
+host = "ghcr.io"
+namespace = "${GITHUB_REPOSITORY_OWNER}"
+[[registry]]
+host = "docker.io"
+namespace = "owner"
+[[image]]
+name = "api"
+description = "an API"
+platforms = ["linux/amd64", "linux/arm64", "linux/arm/v7"]
+labels = { "org.example.x" = "y" }
+[[image]]
+name = "deep/worker"
+containerfile = { "linux/amd64" = "Containerfile", "linux/arm64" = "Other" }
+"#;
+    for (toml, args) in [
+        (ONE, &["v1.2.3"][..]),
+        (ONE, &["v1.2.3-rc.1"]),
+        (ONE, &["v1.2.3", "--to", "./a,http://127.0.0.1:5000/ns"]),
+        (ALL, &["v0.1.0"]),
+        (ALL, &["v1.2.3+build.7"]),
+    ] {
+        let document = plan(toml, args);
+        assert_eq!(complaints("plan", &document), Vec::<String>::new());
+        assert_eq!(document["schema"], 1);
+    }
+}
+
+fn report() -> Value {
+    let digest = format!("sha256:{}", "0123456789abcdef".repeat(4));
+    let report = Report {
+        schema: 1,
+        git_ref: "refs/tags/v1.2.3".to_owned(),
+        version: Some("1.2.3".to_owned()),
+        revision: None,
+        podman: Some("4.3.1".to_owned()),
+        images: vec![Published {
+            name: "app".to_owned(),
+            digest: digest.parse().unwrap(),
+            tags: vec!["1.2.3".to_owned()],
+            repositories: vec!["ghcr.io/o/app".to_owned()],
+            references: vec!["ghcr.io/o/app:1.2.3".to_owned()],
+            platforms: vec![PlatformReport {
+                platform: "linux/arm/v7".parse().unwrap(),
+                digest: digest.parse().unwrap(),
+                size: 7,
+            }],
+        }],
+        stages: vec![StageTime {
+            name: "build".to_owned(),
+            seconds: 0.5,
+        }],
+    };
+    serde_json::to_value(report).unwrap()
+}
+
+#[test]
+fn schemas_hold_for_a_report_and_refuse_what_is_none() {
+    assert_eq!(complaints("report", &report()), Vec::<String>::new());
+    for (pointer, value) in [
+        ("/schema", Value::from(2)),
+        ("/ref", Value::Null),
+        ("/images", Value::from("none")),
+        ("/images/0/digest", Value::from(7)),
+        ("/images/0/platforms/0/size", Value::from("7")),
+        ("/stages/0", serde_json::json!({"name": "x"})),
+        ("/images/0", serde_json::json!({"more": 1})),
+    ] {
+        let mut document = report();
+        *document.pointer_mut(pointer).unwrap() = value;
+        assert_ne!(
+            complaints("report", &document),
+            Vec::<String>::new(),
+            "{pointer}"
+        );
+    }
+    assert_ne!(complaints("plan", &report()), Vec::<String>::new());
+}
