@@ -4,6 +4,7 @@
 use super::check::{check_built, is_for};
 use super::context::{Context, RESERVED};
 use super::libpod::{Failure, Lines};
+use super::steps::instruction;
 use super::{Engine, Inspected, engine_error};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
@@ -25,6 +26,9 @@ const TAIL: usize = 20;
 const STOPPING: Duration = Duration::from_secs(10);
 /// No line of a build's output is told longer.
 const LINE_LIMIT: usize = 8 * 1024;
+
+/// How often a build that lost a cached step is begun.
+const TRIES: u32 = 3;
 
 /// What to build.
 #[derive(Debug, Clone)]
@@ -93,7 +97,7 @@ impl Engine {
         request: &BuildRequest,
         on_line: &mut (dyn FnMut(&str) + Send),
     ) -> Result<ImageId> {
-        let (id, built, wants_healthcheck) = self.build_once(request, on_line).await?;
+        let (id, built, wants_healthcheck) = self.build_patiently(request, on_line).await?;
         if is_for(&built, &request.platform) || request.no_cache {
             check_built(&built, &request.platform, wants_healthcheck)?;
             return Ok(id);
@@ -103,9 +107,26 @@ impl Engine {
             no_cache: true,
             ..request.clone()
         };
-        let (id, built, wants_healthcheck) = self.build_once(&request, on_line).await?;
+        let (id, built, wants_healthcheck) = self.build_patiently(&request, on_line).await?;
         check_built(&built, &request.platform, wants_healthcheck)?;
         Ok(id)
+    }
+
+    /// Builds again, a few times, where somebody else removed a cached step just when it was to be built upon.
+    async fn build_patiently(
+        &self,
+        request: &BuildRequest,
+        on_line: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<(ImageId, Inspected, bool)> {
+        for _ in 1..TRIES {
+            match self.build_once(request, on_line).await {
+                Err(error) if lost_a_step(&error) => {
+                    tracing::info!(%error, "a cached step went away: building again");
+                }
+                outcome => return outcome,
+            }
+        }
+        self.build_once(request, on_line).await
     }
 
     async fn build_once(
@@ -223,6 +244,14 @@ impl Engine {
     }
 }
 
+/// podman's words where an image or layer that it had just found is gone.
+fn lost_a_step(error: &Error) -> bool {
+    error.kind == Kind::Build
+        && ["image not known", "layer not known"]
+            .iter()
+            .any(|words| error.what.contains(words))
+}
+
 fn query(request: &BuildRequest) -> Vec<(&'static str, String)> {
     let json = |map: &BTreeMap<String, String>| serde_json::json!(map).to_string();
     let mut query = vec![
@@ -333,13 +362,7 @@ impl Told {
 
 /// `STEP 3/7: RUN …` of a line that announces a step, with the stage where there are several: `[1/2] STEP 3/7: …`.
 fn step_of(line: &str) -> Option<String> {
-    let rest = match line.strip_prefix('[') {
-        Some(staged) => staged.split_once("] ")?.1,
-        None => line,
-    };
-    let (count, _) = rest.strip_prefix("STEP ")?.split_once(": ")?;
-    let counts = |c: char| c.is_ascii_digit() || c == '/';
-    count.chars().all(counts).then(|| {
+    instruction(line).map(|_| {
         let mut step: String = printable(line).chars().take(120).collect();
         if line.chars().count() > 120 {
             step.push('…');

@@ -20,12 +20,15 @@ mod lists;
 mod service;
 /// Where the engine is.
 pub mod socket;
+/// The images that a build made on its way.
+mod steps;
 
 pub use build::{BuildRequest, ImageId};
 pub use check::check_built;
 pub use client::Inspected;
 pub use lists::Login;
 pub use socket::Connect;
+pub use steps::Steps;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::platform::Platform;
