@@ -40,6 +40,8 @@ pub struct Inspected {
     pub healthcheck: bool,
     /// Bytes in podman's storage, uncompressed, with all its layers.
     pub size: u64,
+    /// Digests of its layers, uncompressed.
+    pub layers: Vec<String>,
 }
 
 impl Client {
@@ -136,6 +138,7 @@ impl Engine {
                     .or(data.size)
                     .and_then(|size| u64::try_from(size).ok())
                     .unwrap_or(0),
+                layers: data.root_fs.and_then(|fs| fs.layers).unwrap_or_default(),
             }))
         })
         .await
