@@ -5,5 +5,6 @@
 mod podman;
 mod registry;
 mod relay;
+mod release;
 mod store;
 mod support;
