@@ -1,10 +1,10 @@
-//! Decides what podman is asked to build, and how a failure of it is told: the step, and what it printed last.
+//! Decides what podman is asked to build, and when it is asked again.
 //! Must never push, nor call an image built that is not what was asked for.
 
 use super::check::{check_built, is_for};
 use super::context::{Context, RESERVED};
 use super::libpod::{Failure, Lines};
-use super::steps::instruction;
+use super::told::Told;
 use super::{Engine, Inspected, engine_error};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
@@ -15,18 +15,13 @@ use crate::model::{
     platform::Platform,
 };
 use reqwest::Method;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Lines of a failing step that are told.
-const TAIL: usize = 20;
 /// How long a cancelled build may take to end and tidy up.
 const STOPPING: Duration = Duration::from_secs(10);
-/// No line of a build's output is told longer.
-const LINE_LIMIT: usize = 8 * 1024;
-
 /// How often a build that lost a cached step is begun.
 const TRIES: u32 = 3;
 
@@ -118,15 +113,16 @@ impl Engine {
         request: &BuildRequest,
         on_line: &mut (dyn FnMut(&str) + Send),
     ) -> Result<(ImageId, Inspected, bool)> {
-        for _ in 1..TRIES {
-            match self.build_once(request, on_line).await {
-                Err(error) if lost_a_step(&error) => {
+        let mut tries = 1..TRIES;
+        loop {
+            // Boxed: a build's state is large, and callers hold it.
+            match Box::pin(self.build_once(request, on_line)).await {
+                Err(error) if lost_a_step(&error) && tries.next().is_some() => {
                     tracing::info!(%error, "a cached step went away: building again");
                 }
                 outcome => return outcome,
             }
         }
-        self.build_once(request, on_line).await
     }
 
     async fn build_once(
@@ -275,192 +271,4 @@ fn query(request: &BuildRequest) -> Vec<(&'static str, String)> {
         query.push(("target", target.clone()));
     }
     query
-}
-
-/// What a build has said so far: the step it is at, and the last lines of it.
-struct Told {
-    containerfile: String,
-    platform: Platform,
-    /// `STEP 3/7: RUN …`
-    step: String,
-    tail: VecDeque<String>,
-    /// A line whose end has not come yet.
-    open: String,
-    /// The last line, where it was an image's id.
-    id: Option<ImageId>,
-}
-
-impl Told {
-    fn new(request: &BuildRequest) -> Self {
-        Told {
-            containerfile: request.containerfile.display().to_string(),
-            platform: request.platform.clone(),
-            step: String::new(),
-            tail: VecDeque::new(),
-            open: String::new(),
-            id: None,
-        }
-    }
-
-    /// Takes a piece of output, whatever lines it begins or ends.
-    fn hear(&mut self, piece: &str, on_line: &mut (dyn FnMut(&str) + Send)) {
-        for part in piece.split_inclusive(['\n', '\r']) {
-            let text = part.trim_end_matches(['\n', '\r']);
-            let room = LINE_LIMIT.saturating_sub(self.open.len());
-            self.open.extend(text.chars().take(room));
-            if text.len() < part.len() {
-                self.end_line(on_line);
-            }
-        }
-    }
-
-    /// Ends the last line, which may lack its line break.
-    fn finish(&mut self, on_line: &mut (dyn FnMut(&str) + Send)) {
-        if !self.open.is_empty() {
-            self.end_line(on_line);
-        }
-    }
-
-    fn end_line(&mut self, on_line: &mut (dyn FnMut(&str) + Send)) {
-        let line = std::mem::take(&mut self.open);
-        // `\r\n` ends one line, not two; a blank line says nothing either.
-        if line.is_empty() {
-            return;
-        }
-        on_line(&line);
-        self.id = ImageId::parse(&line);
-        if let Some(step) = step_of(&line) {
-            self.step = step;
-            self.tail.clear();
-            return;
-        }
-        if self.tail.len() == TAIL {
-            self.tail.pop_front();
-        }
-        self.tail.push_back(printable(&line));
-    }
-
-    /// `Containerfile STEP 3/7: RUN …`
-    fn place(&self) -> String {
-        match self.step.as_str() {
-            "" => self.containerfile.clone(),
-            step => format!("{} {step}", self.containerfile),
-        }
-    }
-
-    fn failure(&self, words: &str) -> Error {
-        let what = format!("the build for {} failed: {words}", self.platform);
-        let hint = if self.step.is_empty() {
-            "mend the Containerfile, then run it again"
-        } else {
-            "mend that step, then run it again; the steps before it are cached"
-        };
-        Error::new(Kind::Build, what, self.place(), hint)
-            .with_tail(self.tail.iter().cloned().collect())
-    }
-}
-
-/// `STEP 3/7: RUN …` of a line that announces a step, with the stage where there are several: `[1/2] STEP 3/7: …`.
-fn step_of(line: &str) -> Option<String> {
-    instruction(line).map(|_| {
-        let mut step: String = printable(line).chars().take(120).collect();
-        if line.chars().count() > 120 {
-            step.push('…');
-        }
-        step
-    })
-}
-
-/// Without the characters that would move a terminal's cursor.
-fn printable(line: &str) -> String {
-    line.chars()
-        .map(|c| if c.is_control() && c != '\t' { ' ' } else { c })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn told() -> Told {
-        Told::new(&BuildRequest {
-            context: PathBuf::from("."),
-            containerfile: PathBuf::from("Containerfile.api"),
-            platform: "linux/amd64".parse().unwrap(),
-            tag: "x:y".to_owned(),
-            labels: BTreeMap::new(),
-            args: BTreeMap::new(),
-            target: None,
-            timestamp: None,
-            no_cache: false,
-        })
-    }
-
-    #[test]
-    fn lines_come_whole_however_they_are_cut() {
-        let mut told = told();
-        let mut lines = Vec::new();
-        for piece in [
-            "STEP 1/2: FR",
-            "OM x\nST",
-            "EP 2/2: RUN y\r\n",
-            "a\rb\n\n",
-            "c",
-        ] {
-            told.hear(piece, &mut |line| lines.push(line.to_owned()));
-        }
-        told.finish(&mut |line| lines.push(line.to_owned()));
-        assert_eq!(
-            lines,
-            ["STEP 1/2: FROM x", "STEP 2/2: RUN y", "a", "b", "c"]
-        );
-        assert_eq!(told.place(), "Containerfile.api STEP 2/2: RUN y");
-        assert_eq!(told.failure("no").tail, ["a", "b", "c"]);
-    }
-
-    #[test]
-    fn the_tail_is_the_last_lines_of_the_failing_step() {
-        let mut told = told();
-        told.hear("STEP 1/2: A\nbefore\n[2/2] STEP 2/2: B\n", &mut |_| {});
-        for number in 0..30 {
-            told.hear(&format!("\u{1b}[31m{number}\n"), &mut |_| {});
-        }
-        let error = told.failure("exit status 1");
-        assert_eq!(error.kind, Kind::Build);
-        assert_eq!(error.place, "Containerfile.api [2/2] STEP 2/2: B");
-        assert_eq!(error.tail.len(), TAIL);
-        assert_eq!(error.tail.first().unwrap(), " [31m10");
-    }
-
-    #[test]
-    fn only_an_id_that_comes_last_is_the_image() {
-        let id = "0123456789abcdef".repeat(4);
-        for (text, found) in [
-            (format!("{id}\n"), true),
-            (id.clone(), true),
-            (format!("{id}\nafter\n"), false),
-            (format!("sha256:{id}\n"), false),
-            (id.to_uppercase(), false),
-            (String::new(), false),
-        ] {
-            let mut told = told();
-            told.hear(&text, &mut |_| {});
-            told.finish(&mut |_| {});
-            assert_eq!(told.id.is_some(), found, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn what_only_looks_like_a_step_is_output() {
-        for (line, expected) in [
-            ("STEP 1/7: RUN x", true),
-            ("[1/2] STEP 1/7: RUN x", true),
-            ("STEP one: x", false),
-            ("STEP", false),
-            ("[x", false),
-            ("a STEP 1/2: b", false),
-        ] {
-            assert_eq!(step_of(line).is_some(), expected, "{line}");
-        }
-    }
 }

@@ -87,16 +87,18 @@ const PAUSE: Duration = Duration::from_millis(200);
 async fn patiently<T>(
     call: impl AsyncFn() -> Result<T, podman_api::Error>,
 ) -> Result<T, podman_api::Error> {
-    for _ in 1..TRIES {
+    let mut tries = 1..TRIES;
+    loop {
         match call().await {
-            Err(podman_api::Error::Fault { code, message }) if code.as_u16() == 500 => {
+            Err(podman_api::Error::Fault { code, message })
+                if code.as_u16() == 500 && tries.next().is_some() =>
+            {
                 tracing::debug!(%message, "podman fails: trying again");
                 tokio::time::sleep(PAUSE).await;
             }
             outcome => return outcome,
         }
     }
-    call().await
 }
 
 fn is_missing(error: &podman_api::Error) -> bool {

@@ -22,6 +22,8 @@ mod service;
 pub mod socket;
 /// The images that a build made on its way.
 mod steps;
+/// What a build says, and how its failure is told.
+mod told;
 
 pub use build::{BuildRequest, ImageId};
 pub use check::check_built;
