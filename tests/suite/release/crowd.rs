@@ -5,6 +5,7 @@ use super::{blob, digests, manifest, tags, to, two_registries};
 use crate::support::{
     engine::native,
     machine::{Machine, Project},
+    registries::RegistryProcess,
 };
 use rpub::model::{manifest::Body, reference::Host};
 use std::collections::BTreeSet;
@@ -66,7 +67,7 @@ fn files(folder: &Path) -> BTreeSet<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn release_twenty_times_leaves_nothing_behind() {
     let (machine, registries) = (Machine::new(), two_registries());
-    let hosts = registries.each_ref().map(|registry| registry.host());
+    let hosts = registries.each_ref().map(RegistryProcess::host);
     let to = to(&hosts, "ns");
     // One platform and few steps: what counts here is how often.
     let steps = "FROM scratch\nARG TARGETARCH\nCOPY common /common\nCOPY file /file\n";
@@ -103,7 +104,7 @@ async fn release_twenty_times_leaves_nothing_behind() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn release_four_at_once_without_cross_talk() {
     let (machine, registries) = (Machine::new(), two_registries());
-    let hosts = registries.each_ref().map(|registry| registry.host());
+    let hosts = registries.each_ref().map(RegistryProcess::host);
     machine.podman(&["images"]);
     std::fs::create_dir_all(machine.home().join(".cache")).unwrap();
     let before = machine.inventory();

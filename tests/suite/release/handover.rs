@@ -2,7 +2,10 @@
 //! Must never share more between the two machines than the registries and the records.
 
 use super::{SMALL, digests, manifest, tags, to, two_registries};
-use crate::support::machine::{Machine, Project};
+use crate::support::{
+    machine::{Machine, Project},
+    registries::RegistryProcess,
+};
 use rpub::model::reference::Host;
 
 const PLATFORMS: [&str; 2] = ["linux/amd64", "linux/arm64"];
@@ -32,7 +35,7 @@ async fn nothing_is_visible(hosts: &[Host]) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn release_of_two_machines_records_is_one_list() {
     let registries = two_registries();
-    let hosts = registries.each_ref().map(|registry| registry.host());
+    let hosts = registries.each_ref().map(RegistryProcess::host);
     let to = to(&hosts, "ns");
     let folder = tempfile::tempdir().unwrap();
     let records = folder.path().to_str().unwrap();

@@ -5,6 +5,7 @@ use super::{digests, manifest, raw, tags, to, two_registries};
 use crate::support::{
     engine::native,
     machine::{Machine, Project},
+    registries::RegistryProcess,
 };
 use rpub::model::{digest::Digest, manifest::Body};
 use std::collections::BTreeSet;
@@ -22,7 +23,7 @@ const PEAK_KIB: u64 = 64 * 1024;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn release_of_a_large_image_is_one_image_in_three_places() {
     let (machine, registries) = (Machine::new(), two_registries());
-    let hosts = registries.each_ref().map(|registry| registry.host());
+    let hosts = registries.each_ref().map(RegistryProcess::host);
     let project = project();
     let to = format!("{},./out", to(&hosts, "ns"));
     let args = ["release", "v1.2.3", "--to", &to, "--format", "json", "-v"];
@@ -96,9 +97,10 @@ fn project() -> Project {
         "linux/arm64"
     };
     let check = "HEALTHCHECK CMD [\"/x\", \"--check\"]\n";
-    let copies: String = (0..LAYERS)
+    let copies: Vec<String> = (0..LAYERS)
         .map(|n| format!("COPY layer{n} /layer{n}\n"))
         .collect();
+    let copies = copies.concat();
     let project = Project::new(&[], &format!("FROM scratch\n{copies}{check}"));
     project.write(
         "Containerfile.other",

@@ -2,7 +2,10 @@
 //! Must never change a registry through rpub: what breaks it is somebody else.
 
 use super::{SMALL, client, digests, manifest, to, two_registries};
-use crate::support::machine::{Machine, Project};
+use crate::support::{
+    machine::{Machine, Project},
+    registries::RegistryProcess,
+};
 use rpub::model::{manifest::RawManifest, reference::Host};
 
 async fn put(host: &Host, reference: &str, manifest: &RawManifest) {
@@ -17,7 +20,7 @@ async fn put(host: &Host, reference: &str, manifest: &RawManifest) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn release_is_verified_and_every_change_is_noticed() {
     let (machine, registries) = (Machine::new(), two_registries());
-    let hosts = registries.each_ref().map(|registry| registry.host());
+    let hosts = registries.each_ref().map(RegistryProcess::host);
     let to = to(&hosts, "ns");
     let project = Project::new(&["linux/amd64", "linux/arm64"], SMALL);
     let toml = std::fs::read_to_string(project.path().join("rpub.toml")).unwrap();
