@@ -10,7 +10,7 @@ use crate::{
         platform::Platform,
         reference::RepositoryName,
     },
-    podman::{BuildRequest, Engine, ImageId, Inspected},
+    podman::{BuildRequest, Engine, ImageId, Inspected, Steps},
 };
 
 /// An image in podman's storage that passed its checks.
@@ -103,14 +103,18 @@ async fn one(
         timestamp: Some(timestamp),
         no_cache: false,
     };
+    let mut steps = Steps::default();
     let mut tell = |line: &str| {
+        steps.hear(line);
         context.events.send(Event::BuildLine {
             image: image.name().to_string(),
             platform: platform.clone(),
             line: line.to_owned(),
         });
     };
+    // Of a build that fails the steps stay: the next try begins after them.
     let id = engine.build(&request, &mut tell).await?;
+    scraps.note_steps(steps.made());
     let inspected = engine.inspect(id.as_str()).await?.ok_or_else(|| {
         Error::new(
             Kind::Build,

@@ -15,7 +15,12 @@ use crate::{
     relay::{Access, Options, Relay},
 };
 use futures::{StreamExt, TryStreamExt, stream};
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 /// A second push at once keeps the relay's uploads busy while podman reads and compresses; more only compete for cores.
@@ -114,11 +119,30 @@ pub async fn images(
 ) -> Result<Vec<Record>> {
     context.stage(Stage::Push);
     check_space(dock, built)?;
+    // Two pushes at once of the same layer would compress it twice; the later one finds it at the relay.
+    let turns: BTreeMap<&str, Mutex<()>> = built
+        .iter()
+        .flat_map(layers)
+        .map(|layer| (layer, Mutex::default()))
+        .collect();
+    let turns = &turns;
     stream::iter(built)
-        .map(|built| one(engine, dock, plan, built))
+        .map(|built| async move {
+            // All in the same order, so that no two wait for each other.
+            let mine: BTreeSet<&str> = layers(built).collect();
+            let mut held = Vec::new();
+            for turn in mine.iter().filter_map(|layer| turns.get(layer)) {
+                held.push(turn.lock().await);
+            }
+            one(engine, dock, plan, built).await
+        })
         .buffered(PUSHES_AT_ONCE)
         .try_collect()
         .await
+}
+
+fn layers(built: &Built) -> impl Iterator<Item = &str> {
+    built.inspected.layers.iter().map(String::as_str)
 }
 
 async fn one(engine: &Engine, dock: &Dock, plan: &Plan, built: &Built) -> Result<Record> {

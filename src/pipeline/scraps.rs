@@ -1,5 +1,5 @@
 //! Decides how rpub names what it makes in podman's storage, and takes it away again.
-//! Must never remove an image or a list by anything but a name that this run made.
+//! Must never remove an image or a list but by a name that this run made, or an unnamed image that this run built.
 
 use super::build::Built;
 use crate::{
@@ -21,6 +21,8 @@ pub struct Scraps {
 enum Scrap {
     Image(String),
     List(String),
+    /// By the first digits of its id; it has no name.
+    Step(String),
 }
 
 /// The repository that an image has in podman's storage.
@@ -50,6 +52,14 @@ impl Scraps {
         lock(&self.built).push(built);
     }
 
+    /// Notes the images that a build made on its way, which podman's layer cache consists of.
+    ///
+    /// podman removes some of them with the image that was made of them: not those of other stages, not a first step that
+    /// adds no files, and none that another run's image shares at that moment.
+    pub fn note_steps(&self, made: Vec<String>) {
+        lock(&self.made).extend(made.into_iter().map(Scrap::Step));
+    }
+
     /// A name for an image of this run; two runs at once never share one.
     pub fn image(&self, image: &RepositoryName, platform: &Platform) -> String {
         let name = format!("{}:{}-{}", local(image), self.run, platform.slug());
@@ -75,6 +85,10 @@ impl Scraps {
     /// another run may be using it under another name.
     pub async fn keep(&self, engine: &Engine, all: bool) -> Result<()> {
         let built = std::mem::take(&mut *lock(&self.built));
+        let keep_steps = || lock(&self.made).retain(|scrap| !matches!(scrap, Scrap::Step(_)));
+        if all {
+            keep_steps();
+        }
         for Built {
             image,
             platform,
@@ -93,17 +107,23 @@ impl Scraps {
                 }
             }
             engine.tag(name, &local(image), &platform.slug()).await?;
+            // What is kept is kept for the next build: with its steps.
+            keep_steps();
         }
         Ok(())
     }
 
     /// Removes all of it; what cannot be removed is told in `warn`.
     pub async fn clear(&self, engine: &Engine, warn: impl Fn(String)) {
-        let made = std::mem::take(&mut *lock(&self.made));
-        for scrap in made.iter().rev() {
+        let mut made = std::mem::take(&mut *lock(&self.made));
+        made.reverse();
+        // What has a name goes first, and takes with it the steps that podman knows of as its parents.
+        made.sort_by_key(|scrap| matches!(scrap, Scrap::Step(_)));
+        for scrap in &made {
             let (name, done) = match scrap {
                 Scrap::Image(name) => (name, engine.untag_or_remove(name).await),
                 Scrap::List(name) => (name, engine.manifest_remove(name).await),
+                Scrap::Step(id) => (id, engine.remove_step(id).await),
             };
             if let Err(error) = done {
                 warn(format!("{name} stays in podman's storage: {error}"));

@@ -1,4 +1,4 @@
-//! Decides what podman is asked to build, and what of its answer is an image or a failure.
+//! Decides what podman is asked to build, and when it is asked again.
 //! Must never push, nor call an image built that is not what was asked for.
 
 use super::check::{check_built, is_for};
@@ -6,7 +6,7 @@ use super::context::{Context, RESERVED};
 use super::libpod::{Failure, Lines};
 use super::told::Told;
 use super::{Engine, Inspected, engine_error};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::model::{
     containerfile::{declares_healthcheck, with_labels},
     digest::Digest,
@@ -22,6 +22,8 @@ use std::time::Duration;
 
 /// How long a cancelled build may take to end and tidy up.
 const STOPPING: Duration = Duration::from_secs(10);
+/// How often a build that lost a cached step is begun.
+const TRIES: u32 = 3;
 
 /// What to build.
 #[derive(Debug, Clone)]
@@ -90,7 +92,7 @@ impl Engine {
         request: &BuildRequest,
         on_line: &mut (dyn FnMut(&str) + Send),
     ) -> Result<ImageId> {
-        let (id, built, wants_healthcheck) = self.build_once(request, on_line).await?;
+        let (id, built, wants_healthcheck) = self.build_patiently(request, on_line).await?;
         if is_for(&built, &request.platform) || request.no_cache {
             check_built(&built, &request.platform, wants_healthcheck)?;
             return Ok(id);
@@ -100,9 +102,27 @@ impl Engine {
             no_cache: true,
             ..request.clone()
         };
-        let (id, built, wants_healthcheck) = self.build_once(&request, on_line).await?;
+        let (id, built, wants_healthcheck) = self.build_patiently(&request, on_line).await?;
         check_built(&built, &request.platform, wants_healthcheck)?;
         Ok(id)
+    }
+
+    /// Builds again, a few times, where somebody else removed a cached step just when it was to be built upon.
+    async fn build_patiently(
+        &self,
+        request: &BuildRequest,
+        on_line: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<(ImageId, Inspected, bool)> {
+        let mut tries = 1..TRIES;
+        loop {
+            // Boxed: a build's state is large, and callers hold it.
+            match Box::pin(self.build_once(request, on_line)).await {
+                Err(error) if lost_a_step(&error) && tries.next().is_some() => {
+                    tracing::info!(%error, "a cached step went away: building again");
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     async fn build_once(
@@ -218,6 +238,14 @@ impl Engine {
             Err(failure) => Err(told.failure(&failure.words)),
         }
     }
+}
+
+/// podman's words where an image or layer that it had just found is gone.
+fn lost_a_step(error: &Error) -> bool {
+    error.kind == Kind::Build
+        && ["image not known", "layer not known"]
+            .iter()
+            .any(|words| error.what.contains(words))
 }
 
 fn query(request: &BuildRequest) -> Vec<(&'static str, String)> {

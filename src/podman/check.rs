@@ -62,6 +62,7 @@ mod tests {
             labels: BTreeMap::new(),
             healthcheck: false,
             size: 1,
+            layers: Vec::new(),
         }
     }
 

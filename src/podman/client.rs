@@ -7,6 +7,7 @@ use crate::model::{fault::one_line, platform::Platform};
 use podman_api::{Podman, opts::ImageTagOpts};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 /// The calls, over one socket.
 pub(super) struct Client(Podman);
@@ -39,6 +40,8 @@ pub struct Inspected {
     pub healthcheck: bool,
     /// Bytes in podman's storage, uncompressed, with all its layers.
     pub size: u64,
+    /// Digests of its layers, uncompressed.
+    pub layers: Vec<String>,
 }
 
 impl Client {
@@ -74,6 +77,30 @@ fn words(error: podman_api::Error) -> String {
     }
 }
 
+/// How often a call is made that podman fails in.
+const TRIES: u32 = 3;
+/// Between two tries; what podman fell over has passed by then.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Makes a call again where podman answers 500: 4.3 falls over images that come and go while it looks at them
+/// ("runtime error: invalid memory address"), as they do when several releases run at once.
+async fn patiently<T>(
+    call: impl AsyncFn() -> Result<T, podman_api::Error>,
+) -> Result<T, podman_api::Error> {
+    let mut tries = 1..TRIES;
+    loop {
+        match call().await {
+            Err(podman_api::Error::Fault { code, message })
+                if code.as_u16() == 500 && tries.next().is_some() =>
+            {
+                tracing::debug!(%message, "podman fails: trying again");
+                tokio::time::sleep(PAUSE).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
 fn is_missing(error: &podman_api::Error) -> bool {
     matches!(error, podman_api::Error::Fault { code, .. } if code.as_u16() == 404)
 }
@@ -90,7 +117,8 @@ impl Engine {
     /// What podman knows of an image (a name or an id); `None` where there is none.
     pub async fn inspect(&self, image: &str) -> Result<Option<Inspected>> {
         self.unless_cancelled(async {
-            let data = match self.client.0.images().get(image).inspect().await {
+            let known = self.client.0.images().get(image);
+            let data = match patiently(async || known.inspect().await).await {
                 Ok(data) => data,
                 Err(error) if is_missing(&error) => return Ok(None),
                 Err(error) => {
@@ -112,6 +140,7 @@ impl Engine {
                     .or(data.size)
                     .and_then(|size| u64::try_from(size).ok())
                     .unwrap_or(0),
+                layers: data.root_fs.and_then(|fs| fs.layers).unwrap_or_default(),
             }))
         })
         .await
@@ -121,7 +150,8 @@ impl Engine {
     pub async fn tag(&self, image: &str, repository: &str, tag: &str) -> Result<()> {
         self.unless_cancelled(async {
             let options = ImageTagOpts::builder().repo(repository).tag(tag).build();
-            let tagged = self.client.0.images().get(image).tag(&options).await;
+            let known = self.client.0.images().get(image);
+            let tagged = patiently(async || known.tag(&options).await).await;
             tagged.map_err(|error| failed("podman could not name the image", image, error))
         })
         .await
@@ -133,10 +163,36 @@ impl Engine {
     pub async fn untag_or_remove(&self, name: &str) -> Result<()> {
         self.unless_cancelled(async {
             // podman-api's `remove` forces; its `delete` is podman's plain `rmi`.
-            match self.client.0.images().get(name).delete().await {
+            let image = self.client.0.images().get(name);
+            match patiently(async || image.delete().await).await {
                 Ok(()) => Ok(()),
                 Err(error) if is_missing(&error) => Ok(()),
                 Err(error) => Err(failed("podman could not remove the name", name, error)),
+            }
+        })
+        .await
+    }
+
+    /// Removes an image that a build made on its way, known by the first digits of its id; one that has a name, or is
+    /// gone, is left as it is. Images made from it stay whole.
+    pub async fn remove_step(&self, id: &str) -> Result<()> {
+        self.unless_cancelled(async {
+            let image = self.client.0.images().get(id);
+            let remove = async || {
+                let found = image.inspect().await?;
+                let names = [found.repo_tags, found.repo_digests];
+                if names.iter().flatten().any(|names| !names.is_empty()) {
+                    return Ok(());
+                }
+                image.delete().await
+            };
+            match patiently(remove).await {
+                Err(error) if !is_missing(&error) => Err(failed(
+                    "podman could not remove the image of a step",
+                    id,
+                    error,
+                )),
+                _ => Ok(()),
             }
         })
         .await

@@ -20,7 +20,9 @@ mod lists;
 mod service;
 /// Where the engine is.
 pub mod socket;
-/// What a build says, line by line.
+/// The images that a build made on its way.
+mod steps;
+/// What a build says, and how its failure is told.
 mod told;
 
 pub use build::{BuildRequest, ImageId};
@@ -28,6 +30,7 @@ pub use check::check_built;
 pub use client::Inspected;
 pub use lists::Login;
 pub use socket::Connect;
+pub use steps::Steps;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::platform::Platform;

@@ -1,7 +1,8 @@
-//! Decides how a build's output is told: whole lines as they come, the step that failed and what it printed last.
-//! Must never hold more than a few lines, nor pass on what would move a terminal's cursor in an error.
+//! Decides how a build's output becomes lines, and its failure an error: the step, and what that printed last.
+//! Must never pass a control character on to a terminal, nor grow with the output.
 
 use super::build::{BuildRequest, ImageId};
+use super::steps::instruction;
 use crate::error::{Error, Kind};
 use crate::model::platform::Platform;
 use std::collections::VecDeque;
@@ -96,13 +97,7 @@ impl Told {
 
 /// `STEP 3/7: RUN …` of a line that announces a step, with the stage where there are several: `[1/2] STEP 3/7: …`.
 fn step_of(line: &str) -> Option<String> {
-    let rest = match line.strip_prefix('[') {
-        Some(staged) => staged.split_once("] ")?.1,
-        None => line,
-    };
-    let (count, _) = rest.strip_prefix("STEP ")?.split_once(": ")?;
-    let counts = |c: char| c.is_ascii_digit() || c == '/';
-    count.chars().all(counts).then(|| {
+    instruction(line).map(|_| {
         let mut step: String = printable(line).chars().take(120).collect();
         if line.chars().count() > 120 {
             step.push('…');

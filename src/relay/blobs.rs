@@ -68,7 +68,8 @@ impl Within {
             Some(Found::Spooled(blob)) => stream::from_spool(&blob, headers, cancel)
                 .await
                 .map_err(|error| self.disk_failed(&error))?,
-            Some(Found::OnTargets(_)) => {
+            // Also what podman is not to skip sending: it reads the configs of images that another machine pushed.
+            Some(Found::OnTargets(_)) | None => {
                 let target = self.targets.first().ok_or_else(|| unknown_blob(digest))?;
                 let read = target.read_blob(digest).await;
                 let found = read.map_err(|fault| {
@@ -78,7 +79,6 @@ impl Within {
                 let found = found.ok_or_else(|| unknown_blob(digest))?;
                 stream::from_target(digest, found, headers, cancel)
             }
-            None => Err(unknown_blob(digest)),
         }
     }
 

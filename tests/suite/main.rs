@@ -9,6 +9,7 @@ mod podman;
 mod properties;
 mod registry;
 mod relay;
+mod release;
 mod schemas;
 mod store;
 mod support;

@@ -5,6 +5,7 @@ pub(crate) mod engine;
 pub(crate) mod faults;
 pub(crate) mod images;
 pub(crate) mod loopback;
+pub(crate) mod machine;
 pub(crate) mod project;
 pub(crate) mod proxy;
 pub(crate) mod registries;

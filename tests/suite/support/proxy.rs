@@ -6,6 +6,7 @@ use super::tokens::{Refusal, Tokens};
 use super::wire::{Head, Wire};
 use rpub::model::reference::Host;
 use std::io::Result;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufStream, copy, sink};
@@ -24,6 +25,17 @@ pub(crate) struct Seen {
     pub(crate) authorization: Option<String>,
     /// The status that was answered; none where nothing was.
     pub(crate) status: Option<u16>,
+    /// When it came, counted over all proxies of the test.
+    pub(crate) came: u64,
+    /// When it was answered: the registry was done with it, and the client did not know yet.
+    pub(crate) answered: Option<u64>,
+}
+
+/// One count for all proxies, so that what two registries saw can be put in order.
+static CLOCK: AtomicU64 = AtomicU64::new(0);
+
+fn tick() -> u64 {
+    CLOCK.fetch_add(1, Ordering::SeqCst)
 }
 
 /// A proxy before a registry; it ends when this is dropped.
@@ -139,7 +151,7 @@ impl Proxy {
             .map(|folder| folder.path().join("ca.pem"))
     }
 
-    /// All requests so far, in the order of their answers.
+    /// All requests so far, in the order in which they came.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.shared.seen.lock().unwrap().clone()
     }
@@ -192,19 +204,22 @@ async fn serve(mut client: BufStream<Box<dyn Wire>>, shared: &Shared) -> Result<
         target: head.word(1).to_owned(),
         authorization: head.get("authorization").map(str::to_owned),
         status: None,
+        came: tick(),
+        answered: None,
     };
     let index = {
         let mut all = shared.seen.lock().unwrap();
         all.push(seen);
         all.len() - 1
     };
-    let status = respond(&mut client, head, shared).await;
-    if let Ok(status) = status {
-        shared.seen.lock().unwrap()[index].status = status;
-        // A connection that is to be reset must not be ended politely.
-        if status.is_some() {
-            client.shutdown().await?;
+    let answer = respond(&mut client, head, shared).await;
+    // A connection that is to be reset must not be ended politely.
+    if let Ok(Some((status, answered))) = answer {
+        {
+            let seen = &mut shared.seen.lock().unwrap()[index];
+            (seen.status, seen.answered) = (Some(status), Some(answered));
         }
+        client.shutdown().await?;
     }
     Ok(())
 }
@@ -213,7 +228,7 @@ async fn respond(
     client: &mut BufStream<Box<dyn Wire>>,
     head: Head,
     shared: &Shared,
-) -> Result<Option<u16>> {
+) -> Result<Option<(u16, u64)>> {
     let (method, target) = (head.word(0), head.word(1));
     let rule = shared
         .rules
@@ -260,7 +275,7 @@ async fn refuse(
     client: &mut BufStream<Box<dyn Wire>>,
     request: &Head,
     refusal: Refusal,
-) -> Result<Option<u16>> {
+) -> Result<Option<(u16, u64)>> {
     request.copy_body(client, &mut sink()).await?;
     let mut head = Head {
         start: format!("HTTP/1.1 {} Said", refusal.status),
@@ -271,12 +286,13 @@ async fn refuse(
     }
     head.set("Content-Length", refusal.body.len().to_string());
     head.set("Connection", "close");
+    let answered = tick();
     client.write_all(&head.bytes()).await?;
     if request.word(0) != "HEAD" {
         client.write_all(refusal.body.as_bytes()).await?;
     }
     client.flush().await?;
-    Ok(Some(refusal.status))
+    Ok(Some((refusal.status, answered)))
 }
 
 async fn forward(
@@ -284,7 +300,7 @@ async fn forward(
     mut head: Head,
     shared: &Shared,
     fault: Option<Fault>,
-) -> Result<Option<u16>> {
+) -> Result<Option<(u16, u64)>> {
     let mut upstream = BufStream::new(TcpStream::connect(&shared.upstream).await?);
     let original = head.clone();
     head.set("Connection", "close");
@@ -339,8 +355,9 @@ async fn forward(
         }
         _ => {}
     }
+    let answered = tick();
     client.write_all(&answer.bytes()).await?;
     copy(&mut upstream, client).await?;
     client.flush().await?;
-    Ok(Some(answer.status()))
+    Ok(Some((answer.status(), answered)))
 }

@@ -1,0 +1,80 @@
+//! Decides which images a build made on its way: one per step, by which podman knows the step again the next time.
+//! Must never name an image that was there before the build: one from the cache, or one that a stage begins with.
+
+/// What the lines of a build, heard one by one, say of the images of its steps.
+#[derive(Debug, Default)]
+pub struct Steps {
+    /// Whether the stage has only begun, from an image that somebody else made.
+    at_base: bool,
+    cached: Option<String>,
+    made: Vec<String>,
+}
+
+impl Steps {
+    /// Takes the next line of the build's output.
+    pub fn hear(&mut self, line: &str) {
+        if let Some(instruction) = instruction(line) {
+            let mut words = instruction.split_whitespace();
+            let from = words.next().is_some_and(|w| w.eq_ignore_ascii_case("FROM"));
+            // A stage that begins with nothing is an image of this build, even without a step.
+            let base = words.find(|word| !word.starts_with("--"));
+            self.at_base = from && base.is_none_or(|base| !base.eq_ignore_ascii_case("scratch"));
+            self.cached = None;
+        } else if let Some(id) = line.strip_prefix("--> Using cache ") {
+            self.cached = Some(id.trim().to_owned());
+        } else if let Some(id) = line.strip_prefix("--> ") {
+            let id = id.trim();
+            let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+            let is_id = (8..=64).contains(&id.len()) && id.bytes().all(hex);
+            let cached = self.cached.take().is_some_and(|full| full.starts_with(id));
+            if is_id && !cached && !self.at_base {
+                self.made.push(id.to_owned());
+            }
+        }
+    }
+
+    /// The first digits of the ids of what was made, in that order; the finished image may be among them.
+    pub fn made(self) -> Vec<String> {
+        self.made
+    }
+}
+
+/// `COPY x /` of `STEP 2/3: COPY x /` or `[1/2] STEP 2/3: COPY x /`.
+pub(super) fn instruction(line: &str) -> Option<&str> {
+    let rest = match line.strip_prefix('[') {
+        Some(staged) => staged.split_once("] ")?.1,
+        None => line,
+    };
+    let (count, instruction) = rest.strip_prefix("STEP ")?.split_once(": ")?;
+    let counts = |c: char| c.is_ascii_digit() || c == '/';
+    count.chars().all(counts).then_some(instruction)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_build_made_is_named() {
+        let cached = format!("429fe6f4ee8{}", "0".repeat(53));
+        let mut steps = Steps::default();
+        for line in [
+            "[1/4] STEP 1/1: FROM scratch AS a",
+            "--> f69fc3053bb",
+            "[2/4] STEP 1/2: FROM --platform=linux/amd64 debian AS b",
+            "--> 111111111111",
+            "[2/4] STEP 2/2: COPY file /file",
+            &format!("--> Using cache {cached}"),
+            "--> 429fe6f4ee8",
+            "[4/4] STEP 1/2: FROM 7193e6a41eec",
+            "[4/4] STEP 2/2: RUN x",
+            "--> not an id",
+            "--> 429fe6f4ee8f more",
+            "--> 745cff07c60",
+            "Successfully tagged localhost/loc:x",
+        ] {
+            steps.hear(line);
+        }
+        assert_eq!(steps.made(), ["f69fc3053bb", "745cff07c60"]);
+    }
+}
