@@ -5,5 +5,6 @@
 mod podman;
 mod registry;
 mod relay;
+mod simulation;
 mod store;
 mod support;
