@@ -66,4 +66,8 @@ pub trait Target: Send + Sync + 'static {
 
     /// All tags, sorted; empty where the repository does not exist yet.
     async fn tags(&self) -> Result<Vec<Tag>, Fault>;
+
+    /// Takes a tag away, and nothing else. False where the place cannot do that without taking more; true too where there
+    /// was none.
+    async fn remove_tag(&self, tag: &Tag) -> Result<bool, Fault>;
 }

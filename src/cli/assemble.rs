@@ -5,7 +5,7 @@ use crate::{
     error::Result,
     pipeline::{
         context::Context,
-        release::{self, Source},
+        release::{self, Options, Source},
     },
     ui::Answer,
 };
@@ -26,12 +26,19 @@ pub(super) struct Args {
         env = "RPUB_DIGESTS"
     )]
     digests: PathBuf,
+    /// Overwrite version tags that are published with another digest
+    #[arg(long)]
+    force: bool,
 }
 
 impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<Answer> {
         let plan = super::plan(context, self.git_ref.as_deref(), &[])?;
-        let report = release::release(context, &plan, Source::Records(&self.digests)).await?;
+        let options = Options {
+            source: Source::Records(&self.digests),
+            force: self.force,
+        };
+        let report = release::release(context, &plan, options).await?;
         Ok(Answer::Released(report))
     }
 }

@@ -7,6 +7,7 @@ mod plan;
 mod push;
 mod release;
 mod serve;
+mod status;
 mod verify;
 
 use crate::{
@@ -33,7 +34,8 @@ use tokio_util::sync::CancellationToken;
 #[command(name = "rpub", version, about, long_about = None, propagate_version = true, max_term_width = 100)]
 #[command(
     after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 a build failed, 4 a registry failed after all retries,\n\
-5 interrupted, 6 podman not usable, 7 not authenticated or not permitted.\n\n\
+5 interrupted, 6 podman not usable, 7 not authenticated or not permitted, 8 rolled back,\n\
+9 roll-back incomplete: do what the message says.\n\n\
 Result on stdout, everything else on stderr. Start with: rpub plan"
 )]
 pub struct Cli {
@@ -97,6 +99,7 @@ enum Command {
     Assemble(assemble::Args),
     Verify(verify::Args),
     Release(release::Args),
+    Status(status::Args),
     Serve(serve::Args),
 }
 
@@ -125,6 +128,7 @@ impl Cli {
     pub async fn run(self, world: World, answer: impl Fn(&Answer)) -> Result<()> {
         let result = match self.command {
             Command::Serve(args) => return args.run(world, answer).await,
+            Command::Status(_) => status::Args::run(&*world.env)?,
             Command::Plan(args) => args.run(&self.global.context(world)?)?,
             Command::Build(args) => args.run(&self.global.context(world)?).await?,
             Command::Push(args) => args.run(&self.global.context(world)?).await?,

@@ -5,7 +5,7 @@ use crate::{
     error::Result,
     pipeline::{
         context::Context,
-        release::{self, Source},
+        release::{self, Options, Source},
     },
     ui::Answer,
 };
@@ -23,6 +23,9 @@ pub(super) struct Args {
     /// Build nothing: take what other machines pushed, by the digest records in this folder
     #[arg(long, value_name = "DIR", env = "RPUB_DIGESTS")]
     digests: Option<PathBuf>,
+    /// Overwrite version tags that are published with another digest
+    #[arg(long)]
+    force: bool,
 }
 
 impl Args {
@@ -32,8 +35,11 @@ impl Args {
             .digests
             .as_deref()
             .map_or(Source::Built, Source::Records);
-        Ok(Answer::Released(
-            release::release(context, &plan, source).await?,
-        ))
+        let options = Options {
+            source,
+            force: self.force,
+        };
+        let report = release::release(context, &plan, options).await?;
+        Ok(Answer::Released(report))
     }
 }

@@ -9,8 +9,12 @@ pub mod digest;
 pub mod fault;
 /// `.containerignore` and `.dockerignore`: Docker's rules, decided on paths alone.
 pub mod ignore;
+/// What was and what will be, before each visible change.
+pub mod journal;
 /// Manifests, indexes and configs, read as hostile input.
 pub mod manifest;
+/// Which tags move, and which are left alone.
+pub mod moves;
 /// Which known word was probably meant.
 pub mod nearest;
 /// What a release of a ref would do, as data.

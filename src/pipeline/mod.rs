@@ -15,15 +15,17 @@ pub mod targets;
 pub mod assemble;
 /// podman builds; what was built is checked.
 pub mod build;
+/// What is written down, on disk.
+pub mod journal;
 /// Which ref is meant, and what a release of it would do.
 pub mod plan;
+/// Tags move, each written down before and read back after; `latest` last.
+pub mod publish;
 /// Images go by digest to every target.
 pub mod push;
 /// The whole story.
 pub mod release;
 /// A directory store is handed out.
 pub mod serve;
-/// Tags move, `latest` last.
-pub mod tag;
 /// What is published is read back.
 pub mod verify;

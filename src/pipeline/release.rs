@@ -2,13 +2,28 @@
 //! Must never let a tag move before everything it names was read back from every target.
 
 use super::{
-    assemble, build, build::Wanted, context::Context, push, push::Dock, records, scraps::Scraps,
-    tag, verify,
+    assemble::{self, List},
+    build::{self, Wanted},
+    context::Context,
+    journal::{self, DiskLedger, Locks},
+    publish::{self, Ready, Terms},
+    push::{self, Dock},
+    records,
+    scraps::Scraps,
+    targets::Targets,
+    verify,
 };
 use crate::{
     error::{Error, Result},
     events::{Event, Stage},
-    model::{plan::Plan, record::Record, report::Report},
+    model::{
+        journal::{Entry, Journal, Step, StoredChild},
+        moves::{self, TagKind},
+        plan::{Child, Plan},
+        record::Record,
+        reference::Tag,
+        report::Report,
+    },
     podman::{Connect, Engine, ImageId, Inspected},
 };
 use std::path::Path;
@@ -23,11 +38,37 @@ pub enum Source<'a> {
     Records(&'a Path),
 }
 
+/// What a release is told beside its plan.
+#[derive(Debug, Clone, Copy)]
+pub struct Options<'a> {
+    /// Where its images come from.
+    pub source: Source<'a>,
+    /// Whether version tags that are published with another digest are overwritten.
+    pub force: bool,
+}
+
 /// Publishes the plan on every target, or leaves every target as it was.
-pub async fn release(context: &Context, plan: &Plan, source: Source<'_>) -> Result<Report> {
+///
+/// A release that did not end before is finished first where it is this one, and taken back where it is another.
+pub async fn release(context: &Context, plan: &Plan, options: Options<'_>) -> Result<Report> {
+    context.stage(Stage::Plan);
+    let folder = journal::folder(&*context.env)?;
+    let repositories = journal::repositories(plan, &context.folder);
+    let _locks = Locks::take(&folder, &repositories, &context.cancel, &context.events).await?;
+    let ledger = DiskLedger::of(&folder, &repositories);
+    let targets = Targets::open(context, plan)?;
+    if let Some(report) = finish_earlier(context, plan, &targets, &ledger).await? {
+        return Ok(report);
+    }
+    let ready = context.unless_interrupted(released_before(context, plan, &targets));
+    if let Some(ready) = ready.await? {
+        let note = "this commit's release is there already: only its tags are looked after";
+        context.events.send(Event::Note(note.to_owned()));
+        return make_visible(context, plan, &targets, ready, options.force, &ledger, None).await;
+    }
     with_engine(context, async |engine, scraps| {
         let dock = Dock::open(context, plan).await?;
-        let outcome = story(context, engine, &dock, plan, source, scraps).await;
+        let outcome = story(context, engine, &dock, plan, options, scraps, &ledger).await;
         dock.close().await;
         // After a failure what was built is kept, so that the next try need not build it again. After a success it is
         // kept only where `rpub build` had kept it before: a release leaves nothing that was not there.
@@ -44,26 +85,194 @@ async fn story(
     engine: &Engine,
     dock: &Dock,
     plan: &Plan,
-    source: Source<'_>,
+    options: Options<'_>,
     scraps: &Scraps,
+    ledger: &DiskLedger,
 ) -> Result<Report> {
     let invisible = async {
-        let records = match source {
+        let records = match options.source {
             Source::Built => {
                 let built = build::images(context, engine, plan, &Wanted::All, scraps).await?;
                 push::images(context, engine, dock, plan, &built).await?
             }
             Source::Records(folder) => records::read(folder)?,
         };
-        let lists = assemble::lists(context, engine, dock, plan, &records, scraps).await?;
-        let published = verify::lists(context, &dock.targets, plan, &lists).await?;
-        Ok((lists, published))
+        assemble::lists(context, engine, dock, plan, &records, scraps).await
     };
-    let (lists, published) = context.unless_interrupted(invisible).await?;
-    tag::all(context, &dock.targets, plan, &lists).await?;
-    verify::tags(context, &dock.targets, plan, &lists).await?;
+    let lists = context.unless_interrupted(invisible).await?;
     let podman = Some(engine.version().to_owned());
+    make_visible(
+        context,
+        plan,
+        &dock.targets,
+        lists,
+        options.force,
+        ledger,
+        podman,
+    )
+    .await
+}
+
+/// Reads the lists back from every target, then lets the tags name them.
+async fn make_visible(
+    context: &Context,
+    plan: &Plan,
+    targets: &Targets,
+    lists: Vec<List>,
+    force: bool,
+    ledger: &DiskLedger,
+    podman: Option<String>,
+) -> Result<Report> {
+    let terms = Terms {
+        rules: &context.spec.tags,
+        git_ref: &plan.git_ref,
+        revision: plan.revision.as_ref().map(ToString::to_string),
+        force,
+    };
+    let (events, stop) = (&context.events, &context.cancel);
+    let still_invisible = async {
+        let published = verify::lists(context, targets, plan, &lists).await?;
+        context.stage(Stage::Tag);
+        let ready: Vec<Ready> = plan
+            .images
+            .iter()
+            .zip(lists)
+            .map(|(image, list)| Ready {
+                name: image.name().to_string(),
+                list: list.manifest,
+                children: list.children,
+                tags: image.tags.clone(),
+                targets: targets.of(image.name()).to_vec(),
+            })
+            .collect();
+        let journal = publish::prepare(&ready, &terms, ledger, events).await?;
+        Ok((journal, published))
+    };
+    let (mut journal, mut published) = context.unless_interrupted(still_invisible).await?;
+    publish::publish(&mut journal, &targets.all(plan), ledger, stop, events).await?;
+    for (index, image) in published.iter_mut().enumerate() {
+        let moved = |tag: &String| {
+            let is_it = |step: &Step| step.image == index && step.tag.as_str() == tag;
+            journal.steps.iter().any(is_it)
+        };
+        image.tags.retain(moved);
+        image.references.retain(|reference| {
+            let tag = reference.rsplit(':').next().unwrap_or_default();
+            image.tags.iter().any(|moved| moved == tag)
+        });
+    }
     Ok(verify::report(context, plan, podman, published))
+}
+
+/// Deals with the journals of releases that did not end and that share a repository with this one. A report where one of
+/// them is this very release, and could be finished.
+async fn finish_earlier(
+    context: &Context,
+    plan: &Plan,
+    targets: &Targets,
+    ledger: &DiskLedger,
+) -> Result<Option<Report>> {
+    let folder = journal::folder(&*context.env)?;
+    for (path, mut earlier) in journal::unfinished(&folder)? {
+        let names = earlier.images.iter().flat_map(|image| &image.repositories);
+        if !names.clone().any(|name| targets.named(name).is_some()) {
+            continue;
+        }
+        let places: Option<Vec<Vec<_>>> = earlier
+            .images
+            .iter()
+            .map(|image| {
+                image
+                    .repositories
+                    .iter()
+                    .map(|n| targets.named(n))
+                    .collect()
+            })
+            .collect();
+        let Some(places) = places else {
+            return Err(Error::usage(
+                format!(
+                    "an earlier release of {} did not end, and went to other places too",
+                    earlier.git_ref
+                ),
+                path.display().to_string(),
+                "run that release again, to the same places (rpub status names them)",
+            ));
+        };
+        let same = earlier.is_of(plan);
+        context.events.send(Event::Note(format!(
+            "the release of {} did not end: {}",
+            earlier.git_ref,
+            if same {
+                "going on with it"
+            } else {
+                "taking it back"
+            }
+        )));
+        let (stop, events) = (&context.cancel, &context.events);
+        // It lies under another name where the places are named in another order.
+        let ledger = if path == ledger.path() {
+            ledger
+        } else {
+            &DiskLedger::at(path)
+        };
+        if publish::recover(&mut earlier, same, &places, ledger, stop, events).await? {
+            let lists = lists_of(&earlier)?;
+            let published = verify::lists(context, targets, plan, &lists).await?;
+            return Ok(Some(verify::report(context, plan, None, published)));
+        }
+    }
+    Ok(None)
+}
+
+fn lists_of(journal: &Journal) -> Result<Vec<List>> {
+    let list = |entry: &Entry| {
+        let manifest = entry
+            .list
+            .manifest()
+            .map_err(|error| publish::damaged(&error))?;
+        let child = |child: &StoredChild| Child {
+            platform: child.platform.clone(),
+            digest: child.digest,
+            size: child.size,
+        };
+        Ok(List {
+            manifest,
+            children: entry.children.iter().map(child).collect(),
+        })
+    };
+    journal.images.iter().map(list).collect()
+}
+
+/// The lists of this very version and commit, where every target has them already under every version tag: then there
+/// is nothing to build. None for anything but a version of a known commit.
+async fn released_before(
+    context: &Context,
+    plan: &Plan,
+    targets: &Targets,
+) -> Result<Option<Vec<List>>> {
+    if plan.revision.is_none() || plan.git_ref.version().is_none() {
+        return Ok(None);
+    }
+    let mut lists = Vec::new();
+    for image in &plan.images {
+        let own = |tag: &&Tag| moves::kind(tag, &plan.git_ref) == TagKind::Version;
+        let Some(list) =
+            verify::agreed(targets.of(image.name()), image.tags.iter().filter(own)).await?
+        else {
+            return Ok(None);
+        };
+        // Another commit's, or an incomplete one's: not ours.
+        let checked = verify::children(context, targets, image, list.digest()).await;
+        let Ok(children) = checked else {
+            return Ok(None);
+        };
+        lists.push(List {
+            manifest: list,
+            children,
+        });
+    }
+    Ok(Some(lists))
 }
 
 /// Builds what is wanted and keeps it in podman's storage under [`kept_name`](super::scraps::kept_name).
@@ -164,7 +373,6 @@ async fn with_engine<T>(
     context: &Context,
     work: impl AsyncFnOnce(&Engine, &Scraps) -> Result<T>,
 ) -> Result<T> {
-    context.stage(Stage::Plan);
     let connect = Connect::from_env(context.url.clone());
     // Its own calls are not cancelled but dropped with the work, so that the clearing up after it still works.
     let connecting = Engine::connect(connect, CancellationToken::new());

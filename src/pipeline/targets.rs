@@ -76,6 +76,19 @@ impl Targets {
         self.by_image.get(image).map_or(&[], Vec::as_slice)
     }
 
+    /// The targets of every image of the plan, in its order.
+    pub fn all(&self, plan: &Plan) -> Vec<Vec<Arc<dyn Target>>> {
+        let of = |image: &crate::model::plan::ImagePlan| self.of(image.name()).to_vec();
+        plan.images.iter().map(of).collect()
+    }
+
+    /// The target of a repository, as users write it.
+    pub fn named(&self, repository: &str) -> Option<Arc<dyn Target>> {
+        let mut all = self.by_image.values().flatten();
+        all.find(|target| target.repository().to_string() == repository)
+            .cloned()
+    }
+
     /// Where blobs wait on their way: in the first directory store, so that they are linked into it instead of copied;
     /// else in the user's cache.
     pub fn spool(&self, env: &super::plan::Env) -> Result<PathBuf> {

@@ -47,33 +47,45 @@ pub async fn lists(
     let mut out = Vec::new();
     for (image, list) in plan.images.iter().zip(lists) {
         let digest = list.manifest.digest();
-        let reads = targets
-            .of(image.name())
-            .iter()
-            .map(|target| one_list(context, &**target, image, digest));
-        let mut platforms: Vec<Vec<Child>> = try_join_all(reads).await?;
-        // Every target gave the same children of the same digests, so the first speaks for all.
-        out.push(published(image, digest, &platforms.swap_remove(0)));
+        let children = children(context, targets, image, digest).await?;
+        out.push(published(image, digest, &children));
     }
     Ok(out)
 }
 
-/// Reads every tag back from every target: each names its list.
-pub async fn tags(context: &Context, targets: &Targets, plan: &Plan, lists: &[List]) -> Result<()> {
-    context.stage(Stage::Verify);
-    for (image, list) in plan.images.iter().zip(lists) {
-        for tag in &image.tags {
-            let found = resolve_everywhere(targets.of(image.name()), tag).await?;
-            for (target, digest) in found {
-                if digest != Some(list.manifest.digest()) {
-                    let names = digest.map_or_else(|| "nothing".to_owned(), |d| d.to_string());
-                    let meant = list.manifest.digest();
-                    return Err(wrong(&*target, format!("{tag} names {names}, not {meant}")));
-                }
+/// Reads one image's list back by digest from every target; its children, sizes as users pull them.
+pub async fn children(
+    context: &Context,
+    targets: &Targets,
+    image: &ImagePlan,
+    digest: Digest,
+) -> Result<Vec<Child>> {
+    let reads = targets
+        .of(image.name())
+        .iter()
+        .map(|target| one_list(context, &**target, image, digest));
+    // Every target gave the same children of the same digests, so the first speaks for all.
+    Ok(try_join_all(reads).await?.swap_remove(0))
+}
+
+/// The list that all of `tags` name on all of `targets`; none where they do not agree, or one is not there.
+pub async fn agreed(
+    targets: &[Arc<dyn Target>],
+    tags: impl Iterator<Item = &Tag>,
+) -> Result<Option<RawManifest>> {
+    let mut agreed: Option<Digest> = None;
+    for tag in tags {
+        for (_, digest) in resolve_everywhere(targets, tag).await? {
+            if digest.is_none() || agreed.is_some_and(|other| Some(other) != digest) {
+                return Ok(None);
             }
+            agreed = digest;
         }
     }
-    Ok(())
+    let (Some(digest), Some(target)) = (agreed, targets.first()) else {
+        return Ok(None);
+    };
+    Ok(target.read_manifest(&digest.into()).await?)
 }
 
 async fn resolve_everywhere(
@@ -111,12 +123,8 @@ pub async fn published_for(context: &Context, plan: &Plan) -> Result<Report> {
         }
         // A plan has at least one tag, and an image at least one target.
         let Some((_, digest)) = agreed else { continue };
-        let reads = targets
-            .of(image.name())
-            .iter()
-            .map(|target| one_list(context, &**target, image, digest));
-        let mut platforms: Vec<Vec<Child>> = try_join_all(reads).await?;
-        images.push(published(image, digest, &platforms.swap_remove(0)));
+        let children = children(context, &targets, image, digest).await?;
+        images.push(published(image, digest, &children));
     }
     Ok(report(context, plan, None, images))
 }

@@ -116,6 +116,17 @@ impl Remote {
         }
     }
 
+    /// Takes a tag away, where the registry can (OCI distribution-spec, "Deleting tags").
+    pub(super) async fn untag_once(&self, tag: &Tag) -> Result<(), Fault> {
+        let call = self.call(Method::DELETE, &format!("manifests/{tag}"))?;
+        let answer = self.send(Access::Delete, call).await?;
+        match answer.status {
+            200 | 202 | 204 if !answer.is_html() => Ok(()),
+            404 => Ok(()),
+            _ => Err(answer.into_fault().await),
+        }
+    }
+
     pub(super) async fn all_tags(&self) -> Result<Vec<Tag>, Fault> {
         let mut tags = Vec::new();
         let mut next = Some(self.url("tags/list?n=1000")?);

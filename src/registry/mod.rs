@@ -348,4 +348,14 @@ impl Target for Remote {
     async fn tags(&self) -> Result<Vec<Tag>, Fault> {
         self.all_tags().await
     }
+
+    async fn remove_tag(&self, tag: &Tag) -> Result<bool, Fault> {
+        let removed = self.tried(|_| self.untag_once(tag)).await;
+        match removed {
+            Ok(()) => Ok(true),
+            // 405, or 400 UNSUPPORTED: most registries delete by digest only, and that takes all tags of it along.
+            Err(fault) if fault.class == Class::Refused => Ok(false),
+            Err(fault) => Err(fault),
+        }
+    }
 }

@@ -197,6 +197,17 @@ impl Files {
         self.write(&self.root.join("index.json"), &index.bytes())
     }
 
+    /// Takes a tag away; what it named stays.
+    pub(super) fn untag(&self, tag: &Tag) -> Result<(), Fault> {
+        if !self.exist() {
+            return Ok(());
+        }
+        let _lock = self.lock()?;
+        let mut index = self.index()?;
+        index.untag(tag);
+        self.write(&self.root.join("index.json"), &index.bytes())
+    }
+
     /// What a tag names, with the media type that the index tells.
     pub(super) fn find(&self, tag: &Tag) -> Result<Option<super::index::Entry>, Fault> {
         let path = self.root.join("index.json");

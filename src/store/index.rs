@@ -87,13 +87,18 @@ impl Index {
 
     /// Lets a tag name a manifest, and nothing else any more.
     pub(super) fn tag(&mut self, tag: &Tag, manifest: &RawManifest) {
-        self.manifests.retain(|e| ref_name(e) != Some(tag.as_str()));
+        self.untag(tag);
         self.manifests.push(json!({
             "mediaType": manifest.media_type(),
             "digest": manifest.digest(),
             "size": manifest.bytes().len(),
             "annotations": { REF_NAME: tag },
         }));
+    }
+
+    /// Takes a tag away, be it there or not.
+    pub(super) fn untag(&mut self, tag: &Tag) {
+        self.manifests.retain(|e| ref_name(e) != Some(tag.as_str()));
     }
 }
 

@@ -235,4 +235,10 @@ impl Target for Layout {
     async fn tags(&self) -> Result<Vec<Tag>, Fault> {
         self.blocking(|files| Ok(files.index()?.tags())).await
     }
+
+    async fn remove_tag(&self, tag: &Tag) -> Result<bool, Fault> {
+        let tag = tag.clone();
+        self.blocking(move |files| files.untag(&tag)).await?;
+        Ok(true)
+    }
 }

@@ -3,6 +3,7 @@
 
 use super::{seconds, size};
 use crate::model::{
+    journal::UnfinishedDocument,
     plan::PlanDocument,
     record::Record,
     report::{BuiltDocument, Report, ServingDocument},
@@ -23,6 +24,8 @@ pub enum Answer {
     Released(Report),
     /// `rpub verify`.
     Verified(Report),
+    /// `rpub status`.
+    Unfinished(Vec<UnfinishedDocument>),
     /// `rpub serve`, while it serves.
     Serving(ServingDocument),
     /// Nothing to say.
@@ -42,6 +45,11 @@ struct Images<'a, T> {
 }
 
 #[derive(Serialize)]
+struct Releases<'a> {
+    releases: &'a [UnfinishedDocument],
+}
+
+#[derive(Serialize)]
 struct Records<'a> {
     records: &'a [Record],
 }
@@ -54,6 +62,7 @@ impl Answer {
             Answer::Built(images) => versioned(&Images { images }),
             Answer::Pushed(records) => versioned(&Records { records }),
             Answer::Released(report) | Answer::Verified(report) => document(report),
+            Answer::Unfinished(releases) => versioned(&Releases { releases }),
             Answer::Serving(serving) => versioned(serving),
             Answer::Nothing => String::new(),
         }
@@ -76,6 +85,7 @@ impl Answer {
             })),
             Answer::Released(report) => released("released", report),
             Answer::Verified(report) => released("verified", report),
+            Answer::Unfinished(releases) => unfinished(releases),
             Answer::Serving(serving) => {
                 let head = format!("serving http://{} (Ctrl-C ends it)", serving.address);
                 let pulls = serving
@@ -159,6 +169,35 @@ fn planned(plan: &PlanDocument) -> String {
         for repository in &image.repositories {
             let _ = writeln!(out, "  {repository}: {}", image.tags.join(", "));
         }
+    }
+    out
+}
+
+fn unfinished(releases: &[UnfinishedDocument]) -> String {
+    if releases.is_empty() {
+        return "every release has ended\n".to_owned();
+    }
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    for release in releases {
+        let _ = writeln!(
+            out,
+            "{} did not end: run it again to finish it",
+            release.git_ref
+        );
+        for step in &release.moves {
+            let from = step
+                .from
+                .map_or_else(|| "nothing".to_owned(), |digest| digest.short());
+            let progress = format!("{:?}", step.progress).to_lowercase();
+            let _ = writeln!(
+                out,
+                "  {progress:<8} {}: {from} -> {}",
+                step.reference,
+                step.to.short()
+            );
+        }
+        let _ = writeln!(out, "  {}", release.journal);
     }
     out
 }

@@ -11,5 +11,6 @@ mod registry;
 mod relay;
 mod release;
 mod schemas;
+mod simulation;
 mod store;
 mod support;

@@ -93,6 +93,10 @@ impl Target for Watched {
     async fn tags(&self) -> Result<Vec<Tag>, Fault> {
         self.layout.tags().await
     }
+
+    async fn remove_tag(&self, tag: &Tag) -> Result<bool, Fault> {
+        self.layout.remove_tag(tag).await
+    }
 }
 
 /// A relay before two stores, of which the second is watched.

@@ -1,0 +1,263 @@
+//! Decides where journals and locks lie on disk, and that what was written survives a crash.
+//! Must never leave half a journal, nor touch one of a release that is still running.
+
+use super::{plan::Env, publish::Ledger};
+use crate::{
+    error::{Error, Kind, Result},
+    events::{Event, Events},
+    model::{digest::Digest, journal::Journal, plan::Plan},
+};
+use async_trait::async_trait;
+use std::{
+    fs::{self, File, TryLockError},
+    io::{self, Read as _, Write as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use tokio_util::sync::CancellationToken;
+
+/// No journal is larger, by far: it holds some manifests.
+const LIMIT: u64 = 256 * 1024 * 1024;
+const PREFIX: &str = "journal-";
+
+/// The folder of journals and locks: `$XDG_STATE_HOME/rpub`, else `~/.local/state/rpub`.
+pub fn folder(env: &Env) -> Result<PathBuf> {
+    let absolute = |name: &str| env(name).filter(|path| Path::new(path).is_absolute());
+    let state = absolute("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(Path::new(&absolute("HOME")?).join(".local/state")));
+    state.map(|state| state.join("rpub")).ok_or_else(|| {
+        Error::usage(
+            "there is no folder for journals",
+            "the environment",
+            "set HOME or XDG_STATE_HOME",
+        )
+    })
+}
+
+/// What identifies a repository among all of this user's: a directory store's is its absolute path.
+fn key(text: &str) -> String {
+    Digest::of(text.as_bytes()).hex()[..16].to_owned()
+}
+
+/// The repositories of a plan, sorted, each once; those in folders by absolute path.
+pub fn repositories(plan: &Plan, root: &Path) -> Vec<String> {
+    use crate::model::spec::Destination;
+    let places = plan.images.iter().flat_map(|image| &image.repositories);
+    let mut out: Vec<String> = places
+        .map(|(destination, repository)| match destination {
+            Destination::Registry(_) => repository.to_string(),
+            Destination::Directory(path) => {
+                format!("oci:{}/{}", root.join(path).display(), repository.name)
+            }
+        })
+        .collect();
+    out.sort();
+    out.dedup();
+    out
+}
+
+/// The journal of releases to one set of repositories.
+#[derive(Debug)]
+pub struct DiskLedger {
+    path: PathBuf,
+}
+
+impl DiskLedger {
+    /// The ledger for a set of repositories, as [`repositories`] gives them.
+    pub fn of(folder: &Path, repositories: &[String]) -> Self {
+        let name = format!("{PREFIX}{}.json", key(&repositories.join("\n")));
+        DiskLedger {
+            path: folder.join(name),
+        }
+    }
+
+    /// The ledger in a file that [`unfinished`] found.
+    pub fn at(path: PathBuf) -> Self {
+        DiskLedger { path }
+    }
+
+    /// Its file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+#[async_trait]
+impl Ledger for DiskLedger {
+    async fn write(&self, journal: &Journal) -> Result<()> {
+        // Texts and numbers, which JSON always can say.
+        let text = serde_json::to_vec(journal).unwrap_or_default();
+        write_whole(&self.path, &text).map_err(|e| Error::io("write the journal", &self.path, &e))
+    }
+
+    async fn read(&self) -> Result<Option<Journal>> {
+        read(&self.path)
+    }
+
+    async fn close(&self) -> Result<()> {
+        match fs::remove_file(&self.path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                Err(Error::io("remove the journal", &self.path, &e))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Beside it, flushed to the disk, renamed over it, the folder flushed: after any crash it is the old one or the new one.
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    File::open(folder)?.sync_all()
+}
+
+fn read(path: &Path) -> Result<Option<Journal>> {
+    let mut text = String::new();
+    match File::open(path).and_then(|file| file.take(LIMIT).read_to_string(&mut text)) {
+        Ok(_) => {}
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(Error::io("read the journal", path, &e)),
+    }
+    Journal::parse(&text).map(Some).map_err(|error| {
+        Error::new(
+            Kind::RollbackIncomplete,
+            error.to_string(),
+            path.display().to_string(),
+            "compare the tags on the registries by hand (rpub verify), then remove the file",
+        )
+    })
+}
+
+/// Every journal of a release that did not end, with its file.
+pub fn unfinished(folder: &Path) -> Result<Vec<(PathBuf, Journal)>> {
+    let mut paths = Vec::new();
+    match fs::read_dir(folder) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(Error::io("read the journals", folder, &e)),
+        Ok(entries) => {
+            for entry in entries.flatten() {
+                let name = entry.file_name();
+                let name = name.to_string_lossy();
+                if name.starts_with(PREFIX) && name.ends_with(".json") {
+                    paths.push(entry.path());
+                }
+            }
+        }
+    }
+    paths.sort();
+    let mut out = Vec::new();
+    for path in paths {
+        if let Some(journal) = read(&path)? {
+            out.push((path, journal));
+        }
+    }
+    Ok(out)
+}
+
+/// Holds repositories for this process, so that two rpub never publish one of them from this machine at once.
+#[derive(Debug)]
+pub struct Locks {
+    _held: Vec<File>,
+}
+
+impl Locks {
+    /// Waits until each of `repositories` is free, and holds it until the value is dropped. They are sorted, so that two
+    /// who want several never wait for each other.
+    pub async fn take(
+        folder: &Path,
+        repositories: &[String],
+        stop: &CancellationToken,
+        events: &Events,
+    ) -> Result<Locks> {
+        let mut held = Vec::new();
+        for repository in repositories {
+            let path = folder.join(format!("lock-{}", key(repository)));
+            let failed = |e: &io::Error| Error::io("lock the repository", &path, e);
+            fs::create_dir_all(folder).map_err(|e| failed(&e))?;
+            let file = File::create(&path).map_err(|e| failed(&e))?;
+            let mut told = false;
+            loop {
+                match file.try_lock() {
+                    Ok(()) => break,
+                    Err(TryLockError::Error(e)) => return Err(failed(&e)),
+                    Err(TryLockError::WouldBlock) => {}
+                }
+                if !told {
+                    let note = format!("{repository}: waiting for another rpub to finish");
+                    events.send(Event::Note(note));
+                    told = true;
+                }
+                tokio::select! {
+                    () = stop.cancelled() => return Err(Error::interrupted()),
+                    () = tokio::time::sleep(Duration::from_millis(200)) => {}
+                }
+            }
+            held.push(file);
+        }
+        Ok(Locks { _held: held })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn journal() -> Journal {
+        Journal {
+            schema: 1,
+            git_ref: "refs/tags/v1.2.3".to_owned(),
+            revision: None,
+            images: vec![],
+            steps: vec![],
+        }
+    }
+
+    #[tokio::test]
+    async fn a_journal_is_there_from_write_to_close() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = DiskLedger::of(&folder.path().join("rpub"), &["ghcr.io/o/app".to_owned()]);
+        assert_eq!(ledger.read().await.unwrap(), None);
+        ledger.close().await.unwrap();
+        ledger.write(&journal()).await.unwrap();
+        assert_eq!(ledger.read().await.unwrap(), Some(journal()));
+        assert_eq!(unfinished(&folder.path().join("rpub")).unwrap().len(), 1);
+        ledger.close().await.unwrap();
+        assert_eq!(unfinished(&folder.path().join("rpub")).unwrap().len(), 0);
+    }
+
+    #[tokio::test]
+    async fn half_a_journal_is_told_and_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = DiskLedger::of(folder.path(), &[]);
+        fs::write(&ledger.path, "{\"schema\":1,").unwrap();
+        assert_eq!(
+            ledger.read().await.unwrap_err().kind,
+            Kind::RollbackIncomplete
+        );
+    }
+
+    #[tokio::test]
+    async fn a_repository_is_held_by_one_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let take = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+            let path = folder.path().to_owned();
+            async move {
+                let stop = CancellationToken::new();
+                let events = Events::default();
+                let waiting = Locks::take(&path, &names, &stop, &events);
+                tokio::time::timeout(Duration::from_millis(500), waiting).await
+            }
+        };
+        let first = take(&["a", "b"]).await.unwrap().unwrap();
+        assert!(take(&["b", "c"]).await.is_err(), "b is held");
+        assert!(take(&["c"]).await.unwrap().is_ok());
+        drop(first);
+        assert!(take(&["b", "c"]).await.unwrap().is_ok());
+    }
+}
