@@ -63,11 +63,19 @@ fn sources() -> Vec<Source> {
     sources
 }
 
-/// The text up to its test module, without the lines that are comments.
+/// The text without its test module (which rustfmt ends with the first brace in the first column, or which is a file of
+/// its own) and without the lines that are comments.
 fn code_of(text: &str) -> String {
-    let end = text.find("#[cfg(test)]\nmod ").unwrap_or(text.len());
-    text[..end]
+    let (before, rest) = text.split_once("#[cfg(test)]\n").unwrap_or((text, ""));
+    let inline = rest
+        .split('\n')
+        .next()
+        .is_some_and(|line| line.ends_with('{'));
+    let after = rest.split_once(if inline { "\n}\n" } else { ";\n" });
+    let after = after.map_or("", |(_, after)| after);
+    before
         .lines()
+        .chain(after.lines())
         .filter(|line| !line.trim_start().starts_with("//"))
         .fold(String::new(), |code, line| code + line + "\n")
 }
@@ -260,6 +268,8 @@ fn architecture_tests_see_what_they_look_for() {
     let code = "use crate::{\n    model::{a, b::C},\n    ui,\n};\nlet x = crate::podman::y();\n";
     assert_eq!(rooms(code), ["model", "ui", "podman"]);
     assert!(names("use tokio::fs;", "tokio") && !names("my_tokio", "tokio"));
-    let text = "// crate::ui\na\n#[cfg(test)]\nmod tests { crate::cli }\n";
+    let text = "// crate::ui\na\n#[cfg(test)]\nmod tests {\n    b\n}\n";
     assert_eq!(code_of(text), "a\n");
+    assert_eq!(code_of(&format!("{text}c\n")), "a\nc\n");
+    assert_eq!(code_of("a\n#[cfg(test)]\nmod tests;\nc\n"), "a\nc\n");
 }
