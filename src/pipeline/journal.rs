@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use std::{
     fs::{self, File, TryLockError},
     io::{self, Read as _, Write as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -162,7 +163,8 @@ pub fn unfinished(folder: &Path) -> Result<Vec<(PathBuf, Journal)>> {
 /// Holds repositories for this process, so that two rpub never publish one of them from this machine at once.
 #[derive(Debug)]
 pub struct Locks {
-    _held: Vec<File>,
+    folder: PathBuf,
+    held: Vec<(PathBuf, File)>,
 }
 
 impl Locks {
@@ -174,18 +176,20 @@ impl Locks {
         stop: &CancellationToken,
         events: &Events,
     ) -> Result<Locks> {
-        let mut held = Vec::new();
+        let mut locks = Locks {
+            folder: folder.to_owned(),
+            held: Vec::new(),
+        };
         for repository in repositories {
             let path = folder.join(format!("lock-{}", key(repository)));
-            let failed = |e: &io::Error| Error::io("lock the repository", &path, e);
-            fs::create_dir_all(folder).map_err(|e| failed(&e))?;
-            let file = File::create(&path).map_err(|e| failed(&e))?;
             let mut told = false;
             loop {
-                match file.try_lock() {
-                    Ok(()) => break,
-                    Err(TryLockError::Error(e)) => return Err(failed(&e)),
-                    Err(TryLockError::WouldBlock) => {}
+                let taken = try_lock(folder, &path);
+                if let Some(file) =
+                    taken.map_err(|e| Error::io("lock the repository", &path, &e))?
+                {
+                    locks.held.push((path, file));
+                    break;
                 }
                 if !told {
                     let note = format!("{repository}: waiting for another rpub to finish");
@@ -197,9 +201,40 @@ impl Locks {
                     () = tokio::time::sleep(Duration::from_millis(200)) => {}
                 }
             }
-            held.push(file);
         }
-        Ok(Locks { _held: held })
+        Ok(locks)
+    }
+}
+
+/// The locked file; none where somebody else holds it, or has just taken it away.
+fn try_lock(folder: &Path, path: &Path) -> io::Result<Option<File>> {
+    fs::create_dir_all(folder)?;
+    let file = match File::create(path) {
+        // Who was here last has removed the empty folder in between.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other?,
+    };
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(None),
+        Err(TryLockError::Error(e)) => return Err(e),
+    }
+    // Removed by who held it before, while we waited: then this is a lock on nothing.
+    let still_there = fs::metadata(path).is_ok_and(|there| {
+        file.metadata()
+            .is_ok_and(|ours| ours.ino() == there.ino() && ours.dev() == there.dev())
+    });
+    Ok(still_there.then_some(file))
+}
+
+impl Drop for Locks {
+    fn drop(&mut self) {
+        // While they are held, so that nobody's lock is taken away; what cannot be removed is only an empty file.
+        for (path, file) in self.held.drain(..) {
+            let _ = fs::remove_file(path);
+            drop(file);
+        }
+        let _ = fs::remove_dir(&self.folder);
     }
 }
 

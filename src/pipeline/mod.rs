@@ -19,6 +19,8 @@ pub mod build;
 pub mod journal;
 /// Which ref is meant, and what a release of it would do.
 pub mod plan;
+/// Every move is decided and written down.
+pub mod prepare;
 /// Tags move, each written down before and read back after; `latest` last.
 pub mod publish;
 /// Images go by digest to every target.

@@ -6,7 +6,8 @@ use super::{
     build::{self, Wanted},
     context::Context,
     journal::{self, DiskLedger, Locks},
-    publish::{self, Ready, Terms},
+    prepare::{self, Ready, Terms},
+    publish,
     push::{self, Dock},
     records,
     scraps::Scraps,
@@ -145,7 +146,7 @@ async fn make_visible(
                 targets: targets.of(image.name()).to_vec(),
             })
             .collect();
-        let journal = publish::prepare(&ready, &terms, ledger, events).await?;
+        let journal = prepare::prepare(&ready, &terms, ledger, events).await?;
         Ok((journal, published))
     };
     let (mut journal, mut published) = context.unless_interrupted(still_invisible).await?;

@@ -290,7 +290,7 @@ mod tests {
                 "m",
             ),
             ("<html>\n", "<html>"),
-            ("\u{1b}[31mred", " [31mred"),
+            ("\u{1b}[31mred", "[31mred"),
             ("", "HTTP 400"),
         ] {
             assert_eq!(refusal(document.as_bytes(), 400), expected);

@@ -1,10 +1,14 @@
 //! Decides that publishing keeps its promise under any schedule of faults, crashes, restarts and a rival release.
 //! Must never depend on the clock: time is paused, and every schedule follows from its seed.
 
+mod chance;
+mod run;
 mod world;
 
+use chance::Chance;
 use rpub::error::Kind;
-use world::{Chance, Run, World};
+use run::Run;
+use world::World;
 
 /// What one machine's attempts at one release did, until it was published or the schedule ended.
 async fn play(seed: u64) -> Result<&'static str, String> {

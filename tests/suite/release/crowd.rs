@@ -64,6 +64,13 @@ fn files(folder: &Path) -> BTreeSet<String> {
     names.map(|name| name.into_string().unwrap()).collect()
 }
 
+/// Folders for caches and state are an ordinary part of a home.
+fn ordinary_home(machine: &Machine) {
+    for folder in [".cache", ".local/state"] {
+        std::fs::create_dir_all(machine.home().join(folder)).unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn release_twenty_times_leaves_nothing_behind() {
     let (machine, registries) = (Machine::new(), two_registries());
@@ -74,9 +81,9 @@ async fn release_twenty_times_leaves_nothing_behind() {
     let project = Project::new(&[&native().to_string()], steps);
     project.write("common", "the same for all");
     project.write("file", "");
-    // The first one makes podman's storage; a folder for caches is an ordinary part of a home.
+    // The first one makes podman's storage.
     machine.podman(&["images"]);
-    std::fs::create_dir_all(machine.home().join(".cache")).unwrap();
+    ordinary_home(&machine);
     let mut expected = Vec::new();
     let (before, work) = (machine.inventory(), files(project.path()));
     for number in 0..20 {
@@ -106,7 +113,7 @@ async fn release_four_at_once_without_cross_talk() {
     let (machine, registries) = (Machine::new(), two_registries());
     let hosts = registries.each_ref().map(RegistryProcess::host);
     machine.podman(&["images"]);
-    std::fs::create_dir_all(machine.home().join(".cache")).unwrap();
+    ordinary_home(&machine);
     let before = machine.inventory();
     for round in 0..3 {
         let content = |number: usize| format!("content {number} of round {round}");
@@ -147,7 +154,7 @@ async fn release_leaves_what_was_there_before() {
     machine.podman(&["build", "--layers", "-q", "-t", "own:1", folder]);
     machine.podman(&["build", "--layers", "-q", "--label", "a=b", folder]);
     machine.rpub(project.path(), &["build", "v1.2.3"]).well();
-    std::fs::create_dir_all(machine.home().join(".cache")).unwrap();
+    ordinary_home(&machine);
     let before = machine.inventory();
     for version in ["v1.2.3", "v1.2.4"] {
         machine

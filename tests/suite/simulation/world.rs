@@ -1,67 +1,34 @@
 //! Decides what the simulated registries do, when they fail, and what must hold after every step.
 //! Must never refuse what a real registry would take: it is the invariants that notice.
 
+use super::chance::Chance;
 use async_trait::async_trait;
 use bytes::Bytes;
 use rpub::{
-    error::Result,
-    events::{Events, Sent},
+    events::Sent,
     model::{
         digest::Digest,
         fault::{Class, Fault},
-        journal::Journal,
         manifest::{RawManifest, media_type},
-        plan::Child,
-        reference::{Place, Reference, Repository, RepositoryName, Tag},
-        tags::{LatestRule, TagRules},
-        version::GitRef,
+        reference::{Reference, Repository, RepositoryName, Tag},
     },
-    pipeline::publish::{self, Ledger, Ready, Terms},
     target::{ByteStream, LocalBlob, Target},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    future::Future,
-    pin::pin,
     sync::{Arc, Mutex},
-    task::Poll,
 };
-use tokio_util::sync::CancellationToken;
-
-/// A sequence of choices that follows from its seed (xorshift64*).
-pub(super) struct Chance(u64);
-
-impl Chance {
-    pub(super) fn new(seed: u64) -> Self {
-        Chance(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33
-    }
-
-    pub(super) fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    pub(super) fn one_in(&mut self, count: u64) -> bool {
-        self.below(count) == 0
-    }
-}
 
 #[derive(Default)]
-struct Registry {
+pub(super) struct Registry {
     manifests: BTreeMap<Digest, RawManifest>,
     images: BTreeSet<Digest>,
     tags: BTreeMap<Tag, Digest>,
     had_latest: bool,
 }
 
-struct State {
-    registries: Vec<Registry>,
+pub(super) struct State {
+    pub(super) registries: Vec<Registry>,
     chance: Chance,
     /// One in so many requests fails; never where it is 0.
     fault_rate: u64,
@@ -95,7 +62,7 @@ impl State {
 
 /// Two registries, with two releases that were published before.
 #[derive(Clone)]
-pub(super) struct World(Arc<Mutex<State>>);
+pub(super) struct World(pub(super) Arc<Mutex<State>>);
 
 type Tags = Vec<BTreeMap<Tag, Digest>>;
 
@@ -155,7 +122,7 @@ impl World {
     }
 }
 
-fn store(registry: &mut Registry, list: &RawManifest) {
+pub(super) fn store(registry: &mut Registry, list: &RawManifest) {
     registry.manifests.insert(list.digest(), list.clone());
     registry
         .images
@@ -163,7 +130,7 @@ fn store(registry: &mut Registry, list: &RawManifest) {
 }
 
 /// An index with two children, different for each name.
-fn list(name: &str) -> RawManifest {
+pub(super) fn list(name: &str) -> RawManifest {
     let entry = |arch: &str| {
         format!(
             r#"{{"mediaType":"{}","digest":"{}","size":9,"platform":{{"os":"linux","architecture":"{arch}"}}}}"#,
@@ -181,10 +148,10 @@ fn list(name: &str) -> RawManifest {
 }
 
 /// One repository of one simulated registry.
-struct Simulated {
-    world: World,
-    place: usize,
-    repository: Repository,
+pub(super) struct Simulated {
+    pub(super) world: World,
+    pub(super) place: usize,
+    pub(super) repository: Repository,
 }
 
 impl Simulated {
@@ -282,145 +249,5 @@ impl Target for Simulated {
     async fn remove_tag(&self, tag: &Tag) -> Result<bool, Fault> {
         self.request(|registry| registry.tags.remove(tag)).await?;
         Ok(true)
-    }
-}
-
-/// A journal that survives crashes of its machine, as a disk does.
-#[derive(Default)]
-struct Disk(Mutex<Option<String>>);
-
-#[async_trait]
-impl Ledger for Disk {
-    async fn write(&self, journal: &Journal) -> Result<()> {
-        tokio::task::yield_now().await;
-        *self.0.lock().unwrap() = Some(serde_json::to_string(journal).unwrap());
-        tokio::task::yield_now().await;
-        Ok(())
-    }
-
-    async fn read(&self) -> Result<Option<Journal>> {
-        let text = self.0.lock().unwrap().clone();
-        Ok(text.map(|text| Journal::parse(&text).unwrap()))
-    }
-
-    async fn close(&self) -> Result<()> {
-        tokio::task::yield_now().await;
-        *self.0.lock().unwrap() = None;
-        tokio::task::yield_now().await;
-        Ok(())
-    }
-}
-
-/// One machine that wants to publish one release.
-pub(super) struct Run {
-    git_ref: GitRef,
-    rules: TagRules,
-    tags: Vec<Tag>,
-    list: RawManifest,
-    targets: Vec<Arc<dyn Target>>,
-    disk: Disk,
-}
-
-impl Run {
-    /// A machine that has pushed everything by digest, to both registries.
-    pub(super) fn new(world: &World, git_ref: &str) -> Self {
-        let git_ref = GitRef::parse(git_ref).unwrap();
-        let rules = TagRules {
-            release: ["{{version}}", "{{major}}.{{minor}}", "{{major}}"]
-                .map(|t| t.parse().unwrap())
-                .to_vec(),
-            latest: vec![LatestRule::Release],
-            manual: vec![],
-        };
-        let list = list(&git_ref.to_string());
-        for registry in &mut world.0.lock().unwrap().registries {
-            store(registry, &list);
-        }
-        let target = |place: usize| -> Arc<dyn Target> {
-            Arc::new(Simulated {
-                world: world.clone(),
-                place,
-                repository: Repository {
-                    place: Place::Registry(format!("registry-{place}").parse().unwrap()),
-                    name: "app".parse().unwrap(),
-                },
-            })
-        };
-        Run {
-            tags: rules.tags(&git_ref, None).unwrap(),
-            git_ref,
-            rules,
-            list,
-            targets: vec![target(0), target(1)],
-            disk: Disk::default(),
-        }
-    }
-
-    pub(super) fn release(&self) -> (Vec<Tag>, Digest) {
-        (self.tags.clone(), self.list.digest())
-    }
-
-    pub(super) fn ledger_is_empty(&self) -> bool {
-        self.disk.0.lock().unwrap().is_none()
-    }
-
-    /// Runs rpub's publishing once; None where it was killed, at the `crash`th time it was waiting for something.
-    pub(super) async fn attempt(&mut self, crash: Option<u64>) -> Option<Result<()>> {
-        let mut left = crash;
-        let mut work = pin!(self.publish());
-        std::future::poll_fn(|context| {
-            match work.as_mut().poll(context) {
-                Poll::Ready(outcome) => return Poll::Ready(Some(outcome)),
-                Poll::Pending => {}
-            }
-            match &mut left {
-                Some(0) => Poll::Ready(None),
-                Some(left) => {
-                    *left -= 1;
-                    Poll::Pending
-                }
-                None => Poll::Pending,
-            }
-        })
-        .await
-    }
-
-    /// As `pipeline::release` does it: an earlier journal first, then look, write down, move.
-    async fn publish(&self) -> Result<()> {
-        let stop = CancellationToken::new();
-        let events = Events::default();
-        let places = [self.targets.clone()];
-        if let Some(mut journal) = self.disk.read().await? {
-            let same = true;
-            if publish::recover(&mut journal, same, &places, &self.disk, &stop, &events).await? {
-                return Ok(());
-            }
-        }
-        let children = self
-            .list
-            .children()
-            .iter()
-            .zip(["linux/amd64", "linux/arm64"]);
-        let ready = Ready {
-            name: "app".to_owned(),
-            list: self.list.clone(),
-            children: children
-                .map(|(child, platform)| Child {
-                    platform: platform.parse().unwrap(),
-                    digest: child.digest,
-                    size: child.size,
-                })
-                .collect(),
-            tags: self.tags.clone(),
-            targets: self.targets.clone(),
-        };
-        let terms = Terms {
-            rules: &self.rules,
-            git_ref: &self.git_ref,
-            revision: None,
-            force: false,
-        };
-        let mut journal = publish::prepare(&[ready], &terms, &self.disk, &events).await?;
-        publish::publish(&mut journal, &places, &self.disk, &stop, &events).await
     }
 }
