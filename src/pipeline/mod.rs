@@ -19,6 +19,8 @@ pub mod build;
 pub mod journal;
 /// Which ref is meant, and what a release of it would do.
 pub mod plan;
+/// Whether the targets can be used, and whether there is anything to build.
+pub mod preflight;
 /// Every move is decided and written down.
 pub mod prepare;
 /// Tags move, each written down before and read back after; `latest` last.

@@ -6,6 +6,7 @@ use super::{
     build::{self, Wanted},
     context::Context,
     journal::{self, DiskLedger, Locks},
+    preflight,
     prepare::{self, Ready, Terms},
     publish,
     push::{self, Dock},
@@ -19,10 +20,8 @@ use crate::{
     events::{Event, Stage},
     model::{
         journal::{Entry, Journal, Step, StoredChild},
-        moves::{self, TagKind},
         plan::{Child, Plan},
         record::Record,
-        reference::Tag,
         report::Report,
     },
     podman::{Connect, Engine, ImageId, Inspected},
@@ -61,8 +60,11 @@ pub async fn release(context: &Context, plan: &Plan, options: Options<'_>) -> Re
     if let Some(report) = finish_earlier(context, plan, &targets, &ledger).await? {
         return Ok(report);
     }
-    let ready = context.unless_interrupted(released_before(context, plan, &targets));
-    if let Some(ready) = ready.await? {
+    let looking = async {
+        preflight::reachable(&targets, plan).await?;
+        preflight::released_before(context, plan, &targets).await
+    };
+    if let Some(ready) = context.unless_interrupted(looking).await? {
         let note = "this commit's release is there already: only its tags are looked after";
         context.events.send(Event::Note(note.to_owned()));
         return make_visible(context, plan, &targets, ready, options.force, &ledger, None).await;
@@ -243,37 +245,6 @@ fn lists_of(journal: &Journal) -> Result<Vec<List>> {
         })
     };
     journal.images.iter().map(list).collect()
-}
-
-/// The lists of this very version and commit, where every target has them already under every version tag: then there
-/// is nothing to build. None for anything but a version of a known commit.
-async fn released_before(
-    context: &Context,
-    plan: &Plan,
-    targets: &Targets,
-) -> Result<Option<Vec<List>>> {
-    if plan.revision.is_none() || plan.git_ref.version().is_none() {
-        return Ok(None);
-    }
-    let mut lists = Vec::new();
-    for image in &plan.images {
-        let own = |tag: &&Tag| moves::kind(tag, &plan.git_ref) == TagKind::Version;
-        let Some(list) =
-            verify::agreed(targets.of(image.name()), image.tags.iter().filter(own)).await?
-        else {
-            return Ok(None);
-        };
-        // Another commit's, or an incomplete one's: not ours.
-        let checked = verify::children(context, targets, image, list.digest()).await;
-        let Ok(children) = checked else {
-            return Ok(None);
-        };
-        lists.push(List {
-            manifest: list,
-            children,
-        });
-    }
-    Ok(Some(lists))
 }
 
 /// Builds what is wanted and keeps it in podman's storage under [`kept_name`](super::scraps::kept_name).

@@ -1,0 +1,62 @@
+//! Decides, before anything is built, whether the targets can be used, and whether there is anything to build.
+//! Must never write to a target.
+
+use super::{assemble::List, context::Context, targets::Targets, verify};
+use crate::{
+    error::{Kind, Result},
+    model::{
+        fault::Class,
+        moves::{self, TagKind},
+        plan::Plan,
+        reference::Tag,
+    },
+};
+use futures::future::try_join_all;
+
+/// Whether every target answers and knows us, before minutes are spent on building.
+///
+/// A registry may refuse to show what is not there yet; whether it takes a push, the push will tell.
+pub(super) async fn reachable(targets: &Targets, plan: &Plan) -> Result<()> {
+    let all = targets.all(plan);
+    let asks = all.iter().flatten().map(|target| async move {
+        match target.tags().await {
+            Err(fault) if fault.class == Class::Permission => Ok(()),
+            other => other.map(|_| ()),
+        }
+    });
+    try_join_all(asks).await?;
+    Ok(())
+}
+
+/// The lists of this very version and commit, where every target has them already under every version tag: then there
+/// is nothing to build. None for anything but a version of a known commit.
+pub(super) async fn released_before(
+    context: &Context,
+    plan: &Plan,
+    targets: &Targets,
+) -> Result<Option<Vec<List>>> {
+    if plan.revision.is_none() || plan.git_ref.version().is_none() {
+        return Ok(None);
+    }
+    let mut lists = Vec::new();
+    for image in &plan.images {
+        let own = |tag: &&Tag| moves::kind(tag, &plan.git_ref) == TagKind::Version;
+        let own_tags = image.tags.iter().filter(own);
+        let list = match verify::agreed(targets.of(image.name()), own_tags).await {
+            // As in `reachable`: not ours to see is as good as not there.
+            Err(error) if error.kind == Kind::Permission => None,
+            other => other?,
+        };
+        let Some(list) = list else { return Ok(None) };
+        // Another commit's, or an incomplete one's: not ours.
+        let checked = verify::children(context, targets, image, list.digest()).await;
+        let Ok(children) = checked else {
+            return Ok(None);
+        };
+        lists.push(List {
+            manifest: list,
+            children,
+        });
+    }
+    Ok(Some(lists))
+}
