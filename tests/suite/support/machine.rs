@@ -80,7 +80,10 @@ impl Machine {
 
     /// What podman prints; it must succeed.
     pub(crate) fn podman(&self, args: &[&str]) -> String {
-        let output = self.command("podman").args(args).output().expect("podman");
+        let mut command = self.command("podman");
+        // podman 5.6 and newer reads it too, and takes no --timestamp beside it.
+        command.env_remove("SOURCE_DATE_EPOCH");
+        let output = command.args(args).output().expect("podman");
         let complaint = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "podman {args:?}: {complaint}");
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
