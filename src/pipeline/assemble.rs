@@ -33,14 +33,7 @@ pub async fn lists(
     scraps: &Scraps,
 ) -> Result<Vec<List>> {
     context.stage(Stage::Assemble);
-    let children = record::children(plan, records).map_err(|error| {
-        Error::new(
-            Kind::Failed,
-            error.to_string(),
-            "the digest records",
-            "run rpub push on every machine again, with the same ref, and hand over all of its records",
-        )
-    })?;
+    let children = check_records(plan, records)?;
     let mut out = Vec::new();
     for (image, children) in plan.images.iter().zip(children) {
         let manifest = one(engine, dock, image, &children, scraps).await?;
@@ -48,6 +41,18 @@ pub async fn lists(
         out.push(List { manifest, children });
     }
     Ok(out)
+}
+
+/// For every image of the plan its children, where the records are exactly what the plan needs.
+pub fn check_records(plan: &Plan, records: &[Record]) -> Result<Vec<Vec<Child>>> {
+    record::children(plan, records).map_err(|error| {
+        Error::new(
+            Kind::Failed,
+            error.to_string(),
+            "the digest records",
+            "run rpub push on every machine again, with the same ref, and hand over all of its records",
+        )
+    })
 }
 
 async fn one(

@@ -60,6 +60,10 @@ pub async fn release(context: &Context, plan: &Plan, options: Options<'_>) -> Re
     if let Some(report) = finish_earlier(context, plan, &targets, &ledger).await? {
         return Ok(report);
     }
+    if let Source::Records(folder) = options.source {
+        // What is wrong with them is told before anything is asked of a registry.
+        assemble::check_records(plan, &records::read(folder)?)?;
+    }
     let looking = async {
         preflight::reachable(&targets, plan).await?;
         preflight::released_before(context, plan, &targets).await

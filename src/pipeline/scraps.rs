@@ -9,6 +9,9 @@ use crate::{
 };
 use std::sync::{Mutex, PoisonError};
 
+/// How long to wait before what could not be removed is tried again.
+const IN_A_MOMENT: std::time::Duration = std::time::Duration::from_millis(400);
+
 /// What one run has made in podman's storage and nobody needs after it.
 #[derive(Debug)]
 pub struct Scraps {
@@ -119,15 +122,29 @@ impl Scraps {
         made.reverse();
         // What has a name goes first, and takes with it the steps that podman knows of as its parents.
         made.sort_by_key(|scrap| matches!(scrap, Scrap::Step(_)));
-        for scrap in &made {
-            let (name, done) = match scrap {
-                Scrap::Image(name) => (name, engine.untag_or_remove(name).await),
-                Scrap::List(name) => (name, engine.manifest_remove(name).await),
-                Scrap::Step(id) => (id, engine.remove_step(id).await),
-            };
-            if let Err(error) = done {
-                warn(format!("{name} stays in podman's storage: {error}"));
+        // Another run may be building on a step of this one just now; it is done with it in a moment.
+        for last in [
+            false, false, false, false, false, false, false, false, false, true,
+        ] {
+            let mut stay = Vec::new();
+            for scrap in made {
+                let (name, done) = match &scrap {
+                    Scrap::Image(name) => (name, engine.untag_or_remove(name).await),
+                    Scrap::List(name) => (name, engine.manifest_remove(name).await),
+                    Scrap::Step(id) => (id, engine.remove_step(id).await),
+                };
+                if let Err(error) = done {
+                    if last {
+                        warn(format!("{name} stays in podman's storage: {error}"));
+                    }
+                    stay.push(scrap);
+                }
             }
+            if stay.is_empty() {
+                return;
+            }
+            made = stay;
+            tokio::time::sleep(IN_A_MOMENT).await;
         }
     }
 }
