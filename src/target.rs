@@ -35,6 +35,11 @@ pub trait Target: Send + Sync + 'static {
     /// Which repository this is.
     fn repository(&self) -> &Repository;
 
+    /// Whether we may push there, as far as it can be known without pushing; leaves nothing behind.
+    async fn may_push(&self) -> Result<(), Fault> {
+        Ok(())
+    }
+
     /// The size of a blob, if it is there (HEAD).
     async fn blob_size(&self, digest: Digest) -> Result<Option<u64>, Fault>;
 

@@ -14,7 +14,7 @@ use crate::{
     config,
     error::{Error, Result},
     events::Events,
-    model::{plan::Plan, platform::Platform, spec::Destination},
+    model::{fault::Policy, plan::Plan, platform::Platform, spec::Destination},
     pipeline::{
         build::Wanted,
         context::{Clock, Context},
@@ -26,6 +26,7 @@ use clap::{Args, Parser, Subcommand};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -89,6 +90,40 @@ struct Global {
         env = "RPUB_COLOR"
     )]
     color: Color,
+    #[command(flatten)]
+    retries: Retries,
+}
+
+/// Over `[retry]` of the configuration.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Retries")]
+struct Retries {
+    /// Tries of a request, the first included
+    #[arg(long, global = true, hide_short_help = true, value_name = "N", env = "RPUB_TRIES", value_parser = clap::value_parser!(u32).range(1..=20))]
+    tries: Option<u32>,
+    /// The delay before the second try; it doubles from try to try
+    #[arg(long, global = true, hide_short_help = true, value_name = "SECONDS", env = "RPUB_FIRST_DELAY", value_parser = clap::value_parser!(u64).range(..=600))]
+    first_delay: Option<u64>,
+    /// The longest delay, unless a registry asks for more
+    #[arg(long, global = true, hide_short_help = true, value_name = "SECONDS", env = "RPUB_DELAY_CAP", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    delay_cap: Option<u64>,
+    /// How long a release may wait for next tries in all, before tags begin to move
+    #[arg(long, global = true, hide_short_help = true, value_name = "SECONDS", env = "RPUB_WAIT_BUDGET", value_parser = clap::value_parser!(u64).range(..=86_400))]
+    wait_budget: Option<u64>,
+}
+
+impl Retries {
+    fn over(&self, policy: &mut Policy) {
+        let set = |place: &mut Duration, seconds: Option<u64>| {
+            if let Some(seconds) = seconds {
+                *place = Duration::from_secs(seconds);
+            }
+        };
+        policy.tries = self.tries.unwrap_or(policy.tries);
+        set(&mut policy.first_delay, self.first_delay);
+        set(&mut policy.cap, self.delay_cap);
+        set(&mut policy.budget, self.wait_budget);
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -148,6 +183,7 @@ impl Global {
         if !self.to.is_empty() {
             spec.destinations = self.to;
         }
+        self.retries.over(&mut spec.retry);
         let config = std::path::absolute(&self.config)
             .map_err(|e| Error::io("find the configuration", &self.config, &e))?;
         let folder = config.parent().unwrap_or(Path::new("/")).to_owned();

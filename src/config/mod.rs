@@ -146,6 +146,9 @@ fn policy(table: Option<Table<'_, '_>>) -> Policy {
     if let Some(seconds) = table.number("cap", 1..=3600) {
         policy.cap = Duration::from_secs(seconds.into());
     }
+    if let Some(seconds) = table.number("budget", 0..=86_400) {
+        policy.budget = Duration::from_secs(seconds.into());
+    }
     table.finish();
     policy
 }

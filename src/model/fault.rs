@@ -77,6 +77,8 @@ pub struct Fault {
     pub detail: String,
     /// How long the registry asked us to wait.
     pub retry_after: Option<Duration>,
+    /// Whether its tries are used up already, by requests that stood for it.
+    pub spent: bool,
 }
 
 impl Fault {
@@ -95,12 +97,13 @@ impl Fault {
             code: None,
             detail: one_line(&detail.into()),
             retry_after: None,
+            spent: false,
         }
     }
 
     /// Whether trying again can help.
     pub fn temporary(&self) -> bool {
-        self.class.temporary()
+        self.class.temporary() && !self.spent
     }
 
     /// How long to wait before the next try, where the policy alone would wait for `delay`; `None`: give up.
@@ -208,15 +211,18 @@ pub struct Policy {
     pub first_delay: Duration,
     /// No delay is longer, unless the registry asks for more.
     pub cap: Duration,
+    /// How long a release may wait for its next tries in all, before tags begin to move.
+    pub budget: Duration,
 }
 
 impl Default for Policy {
-    /// FR-018: 3 tries, 1 s doubling, at most 30 s.
+    /// FR-018: 3 tries, 1 s doubling, at most 30 s; 10 minutes in all.
     fn default() -> Self {
         Policy {
             tries: 3,
             first_delay: Duration::from_secs(1),
             cap: Duration::from_secs(30),
+            budget: Duration::from_mins(10),
         }
     }
 }

@@ -13,16 +13,17 @@ use crate::{
 };
 use futures::future::try_join_all;
 
-/// Whether every target answers and knows us, before minutes are spent on building.
+/// Whether every target answers, knows us and takes a push, before minutes are spent on building.
 ///
-/// A registry may refuse to show what is not there yet; whether it takes a push, the push will tell.
+/// A registry may refuse to show what is not there yet: that alone says nothing.
 pub(super) async fn reachable(targets: &Targets, plan: &Plan) -> Result<()> {
     let all = targets.all(plan);
     let asks = all.iter().flatten().map(|target| async move {
         match target.tags().await {
-            Err(fault) if fault.class == Class::Permission => Ok(()),
-            other => other.map(|_| ()),
+            Err(fault) if fault.class == Class::Permission => {}
+            other => drop(other?),
         }
+        target.may_push().await
     });
     try_join_all(asks).await?;
     Ok(())

@@ -156,6 +156,7 @@ async fn make_visible(
         Ok((journal, published))
     };
     let (mut journal, mut published) = context.unless_interrupted(still_invisible).await?;
+    targets.no_way_back();
     publish::publish(&mut journal, &targets.all(plan), ledger, stop, events).await?;
     for (index, image) in published.iter_mut().enumerate() {
         let moved = |tag: &String| {

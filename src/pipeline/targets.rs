@@ -7,10 +7,11 @@ use crate::{
     model::{
         plan::Plan,
         reference::{Host, RepositoryName},
-        spec::Destination,
+        spec::{Destination, RegistrySpec},
     },
     registry::{self, CredentialSource, Environment, Registry},
     relay::Routes,
+    retry::Patience,
     store::Store,
     target::Target,
 };
@@ -24,6 +25,7 @@ use std::{
 pub struct Targets {
     by_image: BTreeMap<RepositoryName, Vec<Arc<dyn Target>>>,
     folders: Vec<PathBuf>,
+    patience: Patience,
 }
 
 impl Targets {
@@ -32,6 +34,7 @@ impl Targets {
         let mut registries: HashMap<Host, Registry> = HashMap::new();
         let mut by_image = BTreeMap::new();
         let mut folders = Vec::new();
+        let patience = Patience::new(context.spec.retry.budget);
         for image in &plan.images {
             let mut targets: Vec<Arc<dyn Target>> = Vec::new();
             for (destination, repository) in &image.repositories {
@@ -46,7 +49,7 @@ impl Targets {
                         let registry = if let Some(known) = registries.get(&spec.host) {
                             known.clone()
                         } else {
-                            let opened = Self::registry(context, spec)?;
+                            let opened = Self::registry(context, spec, &patience)?;
                             registries.insert(spec.host.clone(), opened.clone());
                             opened
                         };
@@ -56,19 +59,29 @@ impl Targets {
             }
             by_image.insert(image.name().clone(), targets);
         }
-        Ok(Targets { by_image, folders })
+        Ok(Targets {
+            by_image,
+            folders,
+            patience,
+        })
     }
 
-    fn registry(context: &Context, spec: &crate::model::spec::RegistrySpec) -> Result<Registry> {
+    fn registry(context: &Context, spec: &RegistrySpec, patience: &Patience) -> Result<Registry> {
         let mut options = registry::Options::new(spec.host.clone());
         options.insecure = spec.insecure;
         options.ca_file = spec.ca_file.as_ref().map(|path| context.path(path));
         options.policy = context.spec.retry;
+        options.patience = patience.clone();
         let credentials =
             CredentialSource::new(context.authfile.clone(), Environment::of_process())?;
         // Requests are stopped by dropping them; tags that began to move must be let finish.
         let requests = tokio_util::sync::CancellationToken::new();
         Registry::new(options, credentials, context.events.clone(), requests)
+    }
+
+    /// Tags begin to move: from here on everything must come to an end, by as many tries as it takes.
+    pub fn no_way_back(&self) {
+        self.patience.lift();
     }
 
     /// The targets of an image of the plan.

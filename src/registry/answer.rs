@@ -156,7 +156,8 @@ impl Answer {
         fault
     }
 
-    fn class(&self, code: Option<&str>) -> Class {
+    /// What kind of failure it is, where the body said `code`.
+    pub(super) fn class(&self, code: Option<&str>) -> Class {
         let put = self.method == Method::PUT;
         match code {
             Some("BLOB_UPLOAD_UNKNOWN") => Class::UploadLost,
@@ -165,6 +166,8 @@ impl Answer {
             // What arrived is not what was sent.
             Some("DIGEST_INVALID" | "SIZE_INVALID") if put => Class::Content,
             Some("TOOMANYREQUESTS") => Class::RateLimit,
+            // GitHub says 403 to who has used his requests up.
+            _ if self.status == 403 && nothing_left(&self.headers) => Class::RateLimit,
             _ if self.status == 404 && self.of_upload => Class::UploadLost,
             _ if self.status < 300 => Class::Content,
             // Where a registry says 404 it says so in JSON: a page says that this is none.
@@ -195,8 +198,20 @@ fn told(body: &[u8]) -> (Option<String>, Option<String>) {
     (code, message)
 }
 
+/// Whether the answer says that no more requests are allowed for now: `X-RateLimit-Remaining: 0`, or the newer
+/// `RateLimit-Remaining`, to which Docker Hub adds its window (`0;w=21600`).
+fn nothing_left(headers: &HeaderMap) -> bool {
+    ["x-ratelimit-remaining", "ratelimit-remaining"]
+        .into_iter()
+        .filter_map(|name| text(headers, &HeaderName::from_static(name)))
+        .any(|value| value.split(';').next().is_some_and(|n| n.trim() == "0"))
+}
+
+/// A reset below this counts seconds from now, one above it since 1970: both are in use.
+const A_MOMENT: u64 = 1_000_000_000;
+
 /// How long the registry asks us to wait: `Retry-After` in seconds or as a date, Docker Hub's `X-Retry-After` as a Unix
-/// time, and for a 429 `X-RateLimit-Reset`. A time that is past is no wish.
+/// time, and where requests are used up `X-RateLimit-Reset` or `RateLimit-Reset`. A time that is past is no wish.
 fn retry_after(status: u16, headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     if status < 400 {
         return None;
@@ -211,10 +226,15 @@ fn retry_after(status: u16, headers: &HeaderMap, now: SystemTime) -> Option<Dura
             until(u64::try_from(date.timestamp().as_second()).ok()?)
         })
     });
-    let unix = |name| get(name)?.parse().ok().and_then(until);
+    let either = |name| match get(name)?.split(';').next()?.trim().parse().ok()? {
+        seconds if seconds < A_MOMENT => Some(Duration::from_secs(seconds)),
+        unix => until(unix),
+    };
+    let used_up = status == 429 || nothing_left(headers);
+    let reset = || either("x-ratelimit-reset").or_else(|| either("ratelimit-reset"));
     standard
-        .or_else(|| unix("x-retry-after"))
-        .or_else(|| unix("x-ratelimit-reset").filter(|_| status == 429))
+        .or_else(|| either("x-retry-after"))
+        .or_else(|| used_up.then(reset).flatten())
         .filter(|wait| !wait.is_zero())
 }
 
@@ -223,7 +243,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn retry_after_comes_in_four_forms() {
+    fn retry_after_comes_in_many_forms() {
         let now = UNIX_EPOCH + Duration::from_secs(1_445_412_400);
         for (status, name, value, expected) in [
             (429, "retry-after", "7", Some(7)),
@@ -239,6 +259,9 @@ mod tests {
             (429, "retry-after", "soon", None),
             (429, "x-retry-after", "1445412405", Some(5)),
             (429, "x-ratelimit-reset", "1445412403", Some(3)),
+            (429, "x-ratelimit-reset", "12", Some(12)),
+            (429, "ratelimit-reset", "9;w=60", Some(9)),
+            (503, "ratelimit-reset", "9", None),
             (403, "x-ratelimit-reset", "1445412403", None),
             (200, "retry-after", "7", None),
         ] {
@@ -246,6 +269,19 @@ mod tests {
             headers.insert(name, value.parse().unwrap());
             let wait = retry_after(status, &headers, now).map(|wait| wait.as_secs());
             assert_eq!(wait, expected, "{status} {name}: {value}");
+        }
+    }
+
+    #[test]
+    fn who_has_used_his_requests_up_waits_for_the_reset() {
+        let now = UNIX_EPOCH + Duration::from_secs(1_445_412_400);
+        for (remaining, expected) in [("0", Some(3)), ("0;w=21600", Some(3)), ("1", None)] {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-ratelimit-remaining", remaining.parse().unwrap());
+            headers.insert("x-ratelimit-reset", "1445412403".parse().unwrap());
+            let wait = retry_after(403, &headers, now).map(|wait| wait.as_secs());
+            assert_eq!(wait, expected, "{remaining}");
+            assert_eq!(nothing_left(&headers), expected.is_some(), "{remaining}");
         }
     }
 

@@ -160,6 +160,13 @@ impl Remote {
         let _ = self.send(Access::Push, call).await;
     }
 
+    /// Begins an upload and gives it back: nothing else tells whether a token may push.
+    pub(super) async fn may_push_once(&self) -> Result<(), Fault> {
+        let session = self.begin_upload().await?;
+        self.abandon(session).await;
+        Ok(())
+    }
+
     async fn begin_upload(&self) -> Result<Url, Fault> {
         let call = self.call(Method::POST, "blobs/uploads/")?;
         let answer = self.send(Access::Push, call).await?;

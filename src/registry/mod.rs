@@ -20,7 +20,7 @@ use crate::model::digest::Digest;
 use crate::model::fault::{Class, Fault, Policy};
 use crate::model::manifest::RawManifest;
 use crate::model::reference::{Host, Place, Reference, Repository, RepositoryName, Tag};
-use crate::retry::{HostGate, Retry};
+use crate::retry::{HostGate, Patience, Retry};
 use crate::target::{ByteStream, LocalBlob, Target};
 use answer::Answer;
 use async_trait::async_trait;
@@ -70,6 +70,8 @@ pub struct Options {
     pub ca_file: Option<PathBuf>,
     /// How often and how soon to try again.
     pub policy: Policy,
+    /// How long may be waited in all; shared by the registries of one release.
+    pub patience: Patience,
     /// How long a request may stand still.
     pub timeouts: Timeouts,
 }
@@ -82,6 +84,7 @@ impl Options {
             insecure: false,
             ca_file: None,
             policy: Policy::default(),
+            patience: Patience::new(Policy::default().budget),
             timeouts: Timeouts::default(),
         }
     }
@@ -151,7 +154,13 @@ impl Registry {
             insecure: options.insecure,
             transport: Transport::new(&options, gate.clone())?,
             auth: Auth::new(options.host.clone(), options.insecure, credentials),
-            retry: Retry::new(options.policy, gate, events.clone(), cancel),
+            retry: Retry::new(
+                options.policy,
+                gate,
+                options.patience,
+                events.clone(),
+                cancel,
+            ),
             events,
             host: options.host,
         })))
@@ -306,6 +315,10 @@ impl Remote {
 impl Target for Remote {
     fn repository(&self) -> &Repository {
         &self.repository
+    }
+
+    async fn may_push(&self) -> Result<(), Fault> {
+        self.tried(|_| self.may_push_once()).await
     }
 
     async fn blob_size(&self, digest: Digest) -> Result<Option<u64>, Fault> {

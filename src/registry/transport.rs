@@ -187,7 +187,7 @@ impl Transport {
         call: &Call,
         authorization: Option<&HeaderValue>,
     ) -> Result<Answer, Fault> {
-        self.gate.pass().await?;
+        let pass = self.gate.pass().await?;
         let request = format!("{} {}", call.method, redacted(&call.url));
         let fault = |class, detail: String| Fault::new(class, &self.host, &request, detail);
         let has_body = !matches!(call.payload, Payload::None);
@@ -228,9 +228,9 @@ impl Transport {
         };
         tracing::debug!(request, status = answer.status, "answered");
         if answer.status < 400 {
-            self.gate.succeeded();
+            pass.succeeded();
         } else {
-            self.gate.failed(&answer.as_fault(Class::Server, ""));
+            pass.failed(&answer.as_fault(answer.class(None), ""));
         }
         Ok(answer)
     }

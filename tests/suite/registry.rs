@@ -4,6 +4,7 @@
 mod auth;
 mod cancel;
 mod content;
+mod crowd;
 mod faults;
 mod push;
 
@@ -31,6 +32,7 @@ fn options(host: Host) -> Options {
             tries: 3,
             first_delay: Duration::from_millis(20),
             cap: Duration::from_millis(100),
+            ..Policy::default()
         },
         timeouts: Timeouts {
             idle: Duration::from_secs(20),

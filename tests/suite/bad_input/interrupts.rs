@@ -110,7 +110,8 @@ async fn interrupted_at(test: &str, method: &'static str, pattern: &str, nth: u3
 
 #[tokio::test]
 async fn bad_input_interrupted_while_a_blob_is_sent() {
-    interrupted_at("int-push", "POST", "/blobs/uploads/", 1, "push").await;
+    // The first one asked whether we may push.
+    interrupted_at("int-push", "POST", "/blobs/uploads/", 2, "push").await;
 }
 
 #[tokio::test]
@@ -154,13 +155,14 @@ async fn bad_input_interrupted_while_tags_move_leaves_no_half() {
 #[tokio::test]
 async fn bad_input_second_signal_ends_at_once() {
     let registry = registry();
-    let rule = Rule::on("POST", "/blobs/uploads/", Fault::Silence);
+    // The first one asks whether we may push.
+    let rule = Rule::on("POST", "/blobs/uploads/", Fault::Silence).nth(2);
     let proxy = Proxy::before(registry.host()).rule(rule).start().await;
     let project = Project::plain("int-twice");
     let args = project.release_args(&[proxy.host().as_str()]);
     let mut run = Running::start(project.command(&args.each()));
     run.while_not("the request is there", || {
-        proxy.count("POST", "/blobs/uploads/") > 0
+        proxy.count("POST", "/blobs/uploads/") > 1
     })
     .await;
     let services: Vec<i32> = project
@@ -193,13 +195,14 @@ async fn bad_input_second_signal_ends_at_once() {
 #[tokio::test]
 async fn bad_input_killed_rpub_leaves_no_process_and_the_next_run_sweeps_the_spool() {
     let registry = registry();
-    let rule = Rule::on("POST", "/blobs/uploads/", Fault::Silence);
+    // The first one asks whether we may push.
+    let rule = Rule::on("POST", "/blobs/uploads/", Fault::Silence).nth(2);
     let proxy = Proxy::before(registry.host()).rule(rule).start().await;
     let project = Project::plain("int-killed");
     let args = project.release_args(&[proxy.host().as_str()]);
     let mut run = Running::start(project.command(&args.each()));
     run.while_not("the request is there", || {
-        proxy.count("POST", "/blobs/uploads/") > 0
+        proxy.count("POST", "/blobs/uploads/") > 1
     })
     .await;
     run.signal(Signal::SIGKILL);

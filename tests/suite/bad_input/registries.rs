@@ -48,6 +48,23 @@ async fn bad_input_registry_that_is_down_is_told() {
     assert_eq!(tags(&good, &project).await, Vec::<String>::new());
 }
 
+/// Found out before minutes are spent on building.
+#[tokio::test]
+async fn bad_input_registry_that_may_be_read_only_is_told_before_the_build() {
+    let (good, bad) = (registry(), registry());
+    let denied = r#"{"errors":[{"code":"DENIED","message":"permission_denied: write_package"}]}"#;
+    let rule = Rule::on("POST", "/blobs/uploads/", Fault::status(403).body(denied)).always();
+    let proxy = Proxy::before(bad.host()).rule(rule).start().await;
+    let project = Project::plain("read-only");
+    let hosts = [good.host(), proxy.host()];
+    let run = project
+        .release(&[hosts[0].as_str(), hosts[1].as_str()])
+        .await;
+    let place = proxy.host();
+    project.failed(&run, 7, "write_package", place.as_str(), "may push");
+    assert!(!run.err.contains("==> build"), "{}", run.err);
+}
+
 #[tokio::test]
 async fn bad_input_registry_that_refuses_the_password_is_told() {
     let (good, strict) = (

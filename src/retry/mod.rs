@@ -1,12 +1,16 @@
 //! Decides when a failed request is tried again: the `retry` crate's delays, under tokio's clock, per host and cancellable.
 //! Must never try again what cannot succeed, outwait a registry's Retry-After, or block a thread.
 
+mod gate;
+mod patience;
+
+pub use gate::{HostGate, Pass};
+pub use patience::Patience;
+
 use crate::events::{Event, Events};
-use crate::model::fault::{Class, Fault, LONGEST_WAIT, Policy};
+use crate::model::fault::{Class, Fault, Policy};
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// The delays of a policy, without end: doubling from the first, capped; half of each is fixed, half is random, so that
@@ -24,16 +28,24 @@ fn delays(policy: Policy) -> impl Iterator<Item = Duration> {
 pub struct Retry {
     policy: Policy,
     gate: HostGate,
+    patience: Patience,
     events: Events,
     cancel: CancellationToken,
 }
 
 impl Retry {
     /// A driver for all requests to the gate's host.
-    pub fn new(policy: Policy, gate: HostGate, events: Events, cancel: CancellationToken) -> Self {
+    pub fn new(
+        policy: Policy,
+        gate: HostGate,
+        patience: Patience,
+        events: Events,
+        cancel: CancellationToken,
+    ) -> Self {
         Retry {
             policy,
             gate,
+            patience,
             events,
             cancel,
         }
@@ -56,7 +68,7 @@ impl Retry {
         let mut delays = delays(self.policy).take(more);
         let mut number = 0;
         loop {
-            let fault = match self.unless_cancelled(attempt(number)).await? {
+            let mut fault = match self.unless_cancelled(attempt(number)).await? {
                 Ok(value) => return Ok(value),
                 Err(fault) => fault,
             };
@@ -66,6 +78,15 @@ impl Retry {
             let Some(wait) = wait else {
                 return Err(fault);
             };
+            let waiting = match self.patience.begin(wait) {
+                Ok(waiting) => waiting,
+                Err(budget) => {
+                    let spent = "this release may not wait any longer for registries";
+                    let known = std::mem::take(&mut fault.detail);
+                    fault.detail = format!("{known}; {spent} ({} s)", budget.as_secs());
+                    return Err(fault);
+                }
+            };
             number += 1;
             tracing::debug!(fault = %fault, wait = ?wait, "trying again");
             self.events.send(Event::Waiting {
@@ -74,6 +95,7 @@ impl Retry {
                 reason: fault.what(),
             });
             self.unless_cancelled(tokio::time::sleep(wait)).await?;
+            drop(waiting);
         }
     }
 
@@ -89,119 +111,29 @@ impl Retry {
     }
 }
 
-/// One per host, shared by all requests to it: after a 429 or 503 none of them starts before the wait is over.
-///
-/// Each such answer in a row doubles the wait; successes take it back.
-#[derive(Debug, Clone)]
-pub struct HostGate(Arc<Gate>);
-
-#[derive(Debug)]
-struct Gate {
-    host: String,
-    policy: Policy,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    closed_until: Option<Instant>,
-    strikes: u8,
-}
-
-impl State {
-    fn remaining(&self) -> Duration {
-        self.closed_until
-            .map(|until| until.saturating_duration_since(Instant::now()))
-            .unwrap_or_default()
-    }
-}
-
-impl HostGate {
-    /// An open gate.
-    pub fn new(host: impl Into<String>, policy: Policy) -> Self {
-        HostGate(Arc::new(Gate {
-            host: host.into(),
-            policy,
-            state: Mutex::default(),
-        }))
-    }
-
-    /// The host it stands before.
-    pub fn host(&self) -> &str {
-        &self.0.host
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // The state is two plain numbers: a panic elsewhere cannot have left it half written.
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// How long it stays closed from now; zero where it is open.
-    pub fn remaining(&self) -> Duration {
-        self.state().remaining()
-    }
-
-    /// Waits until it is open. Fails at once where that takes longer than [`LONGEST_WAIT`].
-    pub async fn pass(&self) -> Result<(), Fault> {
-        loop {
-            let remaining = self.remaining();
-            if remaining.is_zero() {
-                return Ok(());
-            }
-            if remaining > LONGEST_WAIT {
-                let detail = format!("it asked us to wait for {} s", remaining.as_secs());
-                let mut fault = Fault::new(Class::RateLimit, self.host(), "", detail);
-                fault.retry_after = Some(remaining);
-                return Err(fault);
-            }
-            // Again after the sleep: another answer may have closed it for longer.
-            tokio::time::sleep(remaining).await;
-        }
-    }
-
-    /// A request was answered well: the next wait is shorter again.
-    pub fn succeeded(&self) {
-        self.state().strikes /= 2;
-    }
-
-    /// A request failed: closes the gate where the host is overloaded or named a time.
-    pub fn failed(&self, fault: &Fault) {
-        let overloaded = matches!(fault.status, Some(429 | 503));
-        if !overloaded && fault.retry_after.is_none() {
-            return;
-        }
-        let mut state = self.state();
-        let mut wait = fault.retry_after.unwrap_or_default();
-        // Requests that were under way together are refused together: that is one strike, not many.
-        if overloaded && state.remaining().is_zero() {
-            let delay = delays(self.0.policy).nth(usize::from(state.strikes));
-            wait = wait.max(delay.unwrap_or_default());
-            state.strikes = state.strikes.saturating_add(1);
-        }
-        let until = Instant::now() + wait;
-        state.closed_until = Some(state.closed_until.map_or(until, |old| old.max(until)));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::fault::LONGEST_WAIT;
     use std::sync::atomic::{AtomicU32, Ordering};
+    use tokio::time::Instant;
 
-    const SECOND: Duration = Duration::from_secs(1);
+    pub(super) const SECOND: Duration = Duration::from_secs(1);
 
-    fn driver(tries: u32) -> (Retry, HostGate, CancellationToken) {
+    pub(super) fn driver(tries: u32) -> (Retry, HostGate, CancellationToken) {
         let policy = Policy {
             tries,
             ..Policy::default()
         };
         let gate = HostGate::new("ghcr.io", policy);
         let cancel = CancellationToken::new();
-        let retry = Retry::new(policy, gate.clone(), Events::default(), cancel.clone());
+        let patience = Patience::new(policy.budget);
+        let events = Events::default();
+        let retry = Retry::new(policy, gate.clone(), patience, events, cancel.clone());
         (retry, gate, cancel)
     }
 
-    fn fault(class: Class, status: u16, retry_after: Option<Duration>) -> Fault {
+    pub(super) fn fault(class: Class, status: u16, retry_after: Option<Duration>) -> Fault {
         let mut fault = Fault::new(class, "ghcr.io", "GET https://ghcr.io/v2/", "");
         fault.status = Some(status);
         fault.retry_after = retry_after;
@@ -233,6 +165,7 @@ mod tests {
             tries: 9,
             first_delay: SECOND,
             cap: 10 * SECOND,
+            ..Policy::default()
         };
         for (delay, whole) in delays(policy).zip([1, 2, 4, 8, 10, 10, 10]) {
             let whole = whole * SECOND;
@@ -277,49 +210,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_refusal_holds_back_every_request_to_the_host() {
-        let (_, gate, _) = driver(3);
+    async fn nobody_waits_longer_than_the_release_may() {
+        let (retry, ..) = driver(20);
+        let retry = Retry {
+            patience: Patience::new(100 * SECOND),
+            ..retry
+        };
         let start = Instant::now();
-        gate.pass().await.unwrap();
-        assert_eq!(start.elapsed(), Duration::ZERO);
-        gate.failed(&fault(Class::RateLimit, 429, Some(20 * SECOND)));
-        // A second refusal of the same burst changes nothing.
-        gate.failed(&fault(Class::RateLimit, 429, None));
-        let (first, second) = tokio::join!(gate.pass(), gate.pass());
-        assert!(first.is_ok() && second.is_ok());
-        assert!(start.elapsed() >= 20 * SECOND && start.elapsed() < 21 * SECOND);
-        gate.failed(&fault(Class::RateLimit, 429, Some(2 * LONGEST_WAIT)));
-        assert_eq!(gate.pass().await.unwrap_err().class, Class::RateLimit);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_shared_wait_grows_with_refusals_and_shrinks_with_successes() {
-        let (_, gate, _) = driver(3);
-        let overloaded = fault(Class::Server, 503, None);
-        for longest in [1, 2, 4] {
-            gate.failed(&overloaded);
-            assert!(gate.remaining() >= longest * SECOND / 2);
-            assert!(gate.remaining() <= longest * SECOND);
-            gate.pass().await.unwrap();
-        }
-        gate.succeeded();
-        gate.succeeded();
-        gate.failed(&overloaded);
-        assert!(gate.remaining() <= SECOND);
-        gate.pass().await.unwrap();
-        // A plain 500 or a lost connection says nothing about the host's load.
-        gate.failed(&fault(Class::Server, 500, None));
-        assert!(gate.remaining().is_zero());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_closed_gate_lengthens_the_wait_of_a_try() {
-        let (retry, gate, _) = driver(2);
-        gate.failed(&fault(Class::RateLimit, 429, Some(50 * SECOND)));
-        let start = Instant::now();
-        let (result, _) = run(&retry, 1, fault(Class::Transport, 0, None)).await;
-        assert!(result.is_ok());
-        assert!(start.elapsed() >= 50 * SECOND);
+        let (result, tries) = run(&retry, 20, fault(Class::Server, 500, None)).await;
+        let fault = result.unwrap_err();
+        assert!(fault.detail.contains("may not wait any longer"), "{fault}");
+        assert!(start.elapsed() <= 100 * SECOND && tries > 4 && tries < 20);
     }
 
     #[tokio::test(start_paused = true)]
