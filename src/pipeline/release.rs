@@ -25,6 +25,7 @@ use crate::{
         report::Report,
     },
     podman::{Connect, Engine, ImageId, Inspected},
+    relay,
 };
 use std::path::Path;
 use tokio_util::sync::CancellationToken;
@@ -57,6 +58,8 @@ pub async fn release(context: &Context, plan: &Plan, options: Options<'_>) -> Re
     let _locks = Locks::take(&folder, &repositories, &context.cancel, &context.events).await?;
     let ledger = DiskLedger::of(&folder, &repositories);
     let targets = Targets::open(context, plan)?;
+    // What a killed run left goes also where this one needs no spool.
+    relay::sweep_spools(&targets.spool(&*context.env)?);
     if let Some(report) = finish_earlier(context, plan, &targets, &ledger).await? {
         return Ok(report);
     }

@@ -28,6 +28,7 @@ use secrecy::SecretString;
 use server::{App, Gate, Mode};
 use session::Session;
 use spool::Spool;
+pub use spool::sweep_spools;
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},

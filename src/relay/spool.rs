@@ -14,6 +14,19 @@ use tempfile::{NamedTempFile, TempDir};
 const PREFIX: &str = "spool-";
 const LOCK: &str = "lock";
 
+/// Sweeps away what killed runs left under `parent`, for a run that needs no spool of its own. Blocks on the disk.
+///
+/// Best effort: what cannot be removed waits for the next run.
+pub fn sweep_spools(parent: &Path) {
+    // Under the parent's own lock, as in [`Spool::create`].
+    let Ok(lock) = File::open(parent) else { return };
+    if lock.lock().is_ok() {
+        sweep(parent);
+        // It stays where another run has its spool in it.
+        let _ = fs::remove_dir(parent);
+    }
+}
+
 /// A folder `spool-<random>`, mode 700, held by a lock for as long as this process lives.
 pub(super) struct Spool {
     path: PathBuf,
