@@ -167,9 +167,16 @@ pub async fn roll_back(
 ) -> Result<Vec<String>> {
     let mut failed: Vec<String> = Vec::new();
     let mut left: Vec<String> = Vec::new();
+    // From now on a tag may name the one or the other, whatever was read back before.
+    for step in &mut journal.steps {
+        if step.progress == Progress::Done {
+            step.progress = Progress::Begun;
+        }
+    }
+    note(journal, ledger, events).await;
     for index in (0..journal.steps.len()).rev() {
         let step = &journal.steps[index];
-        if !matches!(step.progress, Progress::Begun | Progress::Done) {
+        if step.progress != Progress::Begun {
             continue;
         }
         let name = journal.name(step);
@@ -179,7 +186,7 @@ pub async fn roll_back(
                     left.push(name);
                 }
                 set(journal, index..index + 1, Progress::Undone);
-                ledger.write(journal).await?;
+                note(journal, ledger, events).await;
             }
             Err(error) => {
                 events.send(Event::Warning(format!("{name}: {error}")));
@@ -201,6 +208,14 @@ pub async fn roll_back(
         failed.join("; "),
         "run the same release again when the registry answers (it goes on from the journal), or do by hand what stands above",
     ))
+}
+
+/// Writes down how far a roll-back has come. Where that fails it goes on: to take back once more does no harm, and tags
+/// that disagree do.
+async fn note(journal: &Journal, ledger: &dyn Ledger, events: &Events) {
+    if let Err(error) = ledger.write(journal).await {
+        events.send(Event::Warning(error.to_string()));
+    }
 }
 
 /// Puts back what one tag named before; false where it was not there and cannot be removed.
