@@ -5,6 +5,7 @@
 mod architecture;
 mod bad_input;
 mod cli;
+mod killed;
 mod podman;
 mod properties;
 mod registry;

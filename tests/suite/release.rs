@@ -40,7 +40,7 @@ fn client() -> reqwest::Client {
 }
 
 /// A manifest as a registry has it; `None` where it has none.
-async fn manifest(host: &Host, name: &str, reference: &str) -> Option<RawManifest> {
+pub(crate) async fn manifest(host: &Host, name: &str, reference: &str) -> Option<RawManifest> {
     let url = format!("http://{host}/v2/{name}/manifests/{reference}");
     let request = client().get(url);
     let request = request.header("Accept", media_type::ALL.join(", "));
@@ -56,7 +56,7 @@ async fn manifest(host: &Host, name: &str, reference: &str) -> Option<RawManifes
 }
 
 /// The tags of a repository; none where there is no such repository either.
-async fn tags(host: &Host, name: &str) -> Vec<String> {
+pub(crate) async fn tags(host: &Host, name: &str) -> Vec<String> {
     let url = format!("http://{host}/v2/{name}/tags/list");
     let text = client().get(url).send().await.unwrap().text().await;
     let answer: Value = serde_json::from_str(&text.unwrap()).unwrap();
@@ -70,7 +70,7 @@ async fn tags(host: &Host, name: &str) -> Vec<String> {
 }
 
 /// A blob that a registry must have.
-async fn blob(host: &Host, name: &str, digest: Digest) -> Vec<u8> {
+pub(crate) async fn blob(host: &Host, name: &str, digest: Digest) -> Vec<u8> {
     let url = format!("http://{host}/v2/{name}/blobs/{digest}");
     let response = client().get(url).send().await.unwrap();
     assert!(response.status().is_success(), "{}", response.status());

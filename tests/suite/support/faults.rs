@@ -16,6 +16,8 @@ pub(crate) enum Fault {
     HalfAnswer,
     /// All of the request is read, and then nothing comes.
     Silence,
+    /// The registry does as it is told, and then nothing comes.
+    SilentAnswer,
     /// The answer's Docker-Content-Digest is another.
     WrongDigest,
     /// A byte more reaches the registry than was sent.
@@ -108,14 +110,21 @@ impl Rule {
     }
 }
 
-/// Whether the parts of `pattern`, which `*` divides, are in `target` in this order.
-pub(super) fn matches(pattern: &str, target: &str) -> bool {
+/// Whether the parts of `pattern`, which `*` divides, are in `target` in this order; with `$` at the end, up to its end.
+pub(crate) fn matches(pattern: &str, target: &str) -> bool {
     let mut rest = target;
-    pattern.split('*').all(|part| match rest.find(part) {
-        Some(at) => {
-            rest = &rest[at + part.len()..];
-            true
-        }
-        None => false,
-    })
+    let inner = pattern.strip_suffix('$');
+    if inner.is_some_and(|inner| !target.ends_with(inner.rsplit('*').next().unwrap_or_default())) {
+        return false;
+    }
+    inner
+        .unwrap_or(pattern)
+        .split('*')
+        .all(|part| match rest.find(part) {
+            Some(at) => {
+                rest = &rest[at + part.len()..];
+                true
+            }
+            None => false,
+        })
 }

@@ -9,6 +9,7 @@ pub(crate) mod machine;
 pub(crate) mod project;
 pub(crate) mod proxy;
 pub(crate) mod registries;
+pub(crate) mod secrets;
 pub(crate) mod tokens;
 pub(crate) mod unix_proxy;
 pub(crate) mod wire;

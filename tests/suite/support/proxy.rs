@@ -51,7 +51,7 @@ struct Shared {
     base: String,
     tls: bool,
     tokens: Option<Tokens>,
-    rules: Vec<Rule>,
+    rules: Mutex<Vec<Rule>>,
     seen: Mutex<Vec<Seen>>,
 }
 
@@ -101,7 +101,7 @@ impl Builder {
             base: format!("{scheme}://{host}"),
             tls: self.tls,
             tokens: self.tokens,
-            rules: self.rules,
+            rules: Mutex::new(self.rules),
             seen: Mutex::default(),
         });
         Proxy {
@@ -162,6 +162,11 @@ impl Proxy {
         self.seen().iter().filter(fits).count()
     }
 
+    /// One more thing that goes wrong from now on.
+    pub(crate) fn break_also(&self, rule: Rule) {
+        self.shared.rules.lock().unwrap().push(rule);
+    }
+
     /// Makes every token that was given out worthless.
     pub(crate) fn expire_tokens(&self) {
         self.shared.tokens.as_ref().unwrap().expire();
@@ -212,29 +217,40 @@ async fn serve(mut client: BufStream<Box<dyn Wire>>, shared: &Shared) -> Result<
         all.push(seen);
         all.len() - 1
     };
-    let answer = respond(&mut client, head, shared).await;
+    let fault = {
+        let rules = shared.rules.lock().unwrap();
+        let rule = rules
+            .iter()
+            .find(|rule| rule.applies(head.word(0), head.word(1)));
+        rule.map(|rule| rule.fault.clone())
+    };
+    let silent = matches!(fault, Some(Fault::SilentAnswer));
+    let answer = respond(&mut client, head, shared, fault).await;
     // A connection that is to be reset must not be ended politely.
     if let Ok(Some((status, answered))) = answer {
         {
             let seen = &mut shared.seen.lock().unwrap()[index];
             (seen.status, seen.answered) = (Some(status), Some(answered));
         }
+        if silent {
+            until_it_gives_up(&mut client).await?;
+        }
         client.shutdown().await?;
     }
     Ok(())
+}
+
+/// Says nothing until the client hangs up.
+async fn until_it_gives_up(client: &mut BufStream<Box<dyn Wire>>) -> Result<()> {
+    copy(client, &mut sink()).await.map(|_| ())
 }
 
 async fn respond(
     client: &mut BufStream<Box<dyn Wire>>,
     head: Head,
     shared: &Shared,
+    fault: Option<Fault>,
 ) -> Result<Option<(u16, u64)>> {
-    let (method, target) = (head.word(0), head.word(1));
-    let rule = shared
-        .rules
-        .iter()
-        .find(|rule| rule.applies(method, target));
-    let fault = rule.map(|rule| rule.fault.clone());
     if let Some(Fault::Reset) = fault {
         client.get_ref().tcp().set_zero_linger()?;
         return Ok(None);
@@ -255,13 +271,12 @@ async fn respond(
     if matches!(fault, Some(Fault::CloseAfterBody | Fault::Silence)) {
         head.copy_body(client, &mut sink()).await?;
         if let Some(Fault::Silence) = fault {
-            // Until the client gives up.
-            copy(client, &mut sink()).await?;
+            until_it_gives_up(client).await?;
         }
         return Ok(None);
     }
     if let Some(tokens) = &shared.tokens {
-        if let Some(query) = target.strip_prefix("/token?") {
+        if let Some(query) = head.word(1).strip_prefix("/token?") {
             return refuse(client, &head, tokens.issue(&head, query)).await;
         }
         if let Err(refusal) = tokens.check(&head, &shared.base) {
@@ -332,6 +347,10 @@ async fn forward(
         Some(Fault::LoseAnswer) => {
             copy(&mut upstream, &mut sink()).await?;
             return Ok(None);
+        }
+        Some(Fault::SilentAnswer) => {
+            copy(&mut upstream, &mut sink()).await?;
+            return Ok(Some((answer.status(), tick())));
         }
         Some(Fault::HalfAnswer) => {
             let mut body = Vec::new();

@@ -99,6 +99,19 @@ impl RegistryProcess {
         self.host.clone()
     }
 
+    /// Makes a copy of all of a namespace's repositories in another one: blobs are shared, tags are not.
+    pub(crate) fn copy_namespace(&self, from: &str, to: &str) {
+        let folder = self
+            .folder
+            .path()
+            .join("storage/docker/registry/v2/repositories");
+        let copied = Command::new("cp")
+            .arg("-r")
+            .args([folder.join(from), folder.join(to)])
+            .status();
+        assert!(copied.unwrap().success());
+    }
+
     /// What it wrote so far: one line per request, and its errors.
     pub(crate) fn access_log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
