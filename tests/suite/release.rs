@@ -1,6 +1,8 @@
 //! Decides that the rpub program publishes what it promises, with real podman and real registries.
 //! Must never pass where a part is missing, nor replace one by a mock.
 
+/// What a release does to the tags of one before it.
+mod after;
 /// Nothing is visible before everything is there.
 mod by_digest;
 /// Twenty one after the other, four at once: no cross-talk, nothing left.
