@@ -11,6 +11,12 @@ mod point;
 use bench::Bench;
 use point::{Ending, Point, points};
 
+/// Says where a test is: shown only where it fails.
+#[allow(clippy::print_stderr)]
+fn at(text: &str) {
+    eprintln!("{text}");
+}
+
 /// A spread in which each registry, image, tag and request comes with both endings; with `RPUB_KILLED=all` every point
 /// with both.
 async fn at_each_point(ending: Ending) {
@@ -23,7 +29,7 @@ async fn at_each_point(ending: Ending) {
     assert!(chosen.len() >= 30, "{}", chosen.len());
     let bench = Bench::new().await;
     for (number, point) in chosen.iter().enumerate() {
-        eprintln!("{number}: {point:?}, {ending:?}");
+        at(&format!("{number}: {point:?}, {ending:?}"));
         let place = bench.place(&format!("p{number}"));
         place.killed_at("v1.2.3", *point).await;
         place
@@ -55,7 +61,7 @@ async fn killed_again_while_it_recovers() {
     };
     let unfinished = Some("v1.2.3");
 
-    eprintln!("while the same release goes on, twice");
+    at("while the same release goes on, twice");
     let place = bench.place("again");
     place.killed_at("v1.2.3", put(0, 1, "1.2.3", false)).await;
     place.killed_at("v1.2.3", put(1, 0, "1.2", true)).await;
@@ -63,7 +69,9 @@ async fn killed_again_while_it_recovers() {
     place.ends(unfinished, Ending::Same).await;
 
     for (name, ending) in [("back", Ending::Other), ("forth", Ending::Same)] {
-        eprintln!("while another release takes it back, then {ending:?}");
+        at(&format!(
+            "while another release takes it back, then {ending:?}"
+        ));
         let place = bench.place(name);
         place.killed_at("v1.2.3", put(1, 1, "latest", true)).await;
         let back = Point {
@@ -74,7 +82,7 @@ async fn killed_again_while_it_recovers() {
         place.ends(unfinished, ending).await;
     }
 
-    eprintln!("in another release that took it back");
+    at("in another release that took it back");
     let place = bench.place("other");
     place.killed_at("v1.2.3", put(0, 0, "latest", true)).await;
     place.killed_at("v1.2.4", put(1, 0, "1.2.4", true)).await;

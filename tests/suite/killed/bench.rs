@@ -8,7 +8,7 @@ use crate::support::{
     proxy::Proxy,
     registries::{Auth, RegistryProcess},
 };
-use rpub::model::digest::Digest;
+use rpub::model::{digest::Digest, reference::Host};
 
 /// Where everything is built, and copied from.
 const TEMPLATE: &str = "template";
@@ -42,7 +42,7 @@ impl Bench {
         });
         let proxies = [first.await, second.await];
         let hosts = proxies.each_ref().map(Proxy::host);
-        let authfile = project.login(&hosts.each_ref().map(|host| host.as_str()));
+        let authfile = project.login(&hosts.each_ref().map(Host::as_str));
         let images = [project.image().to_owned(), "twin".to_owned()];
         let mut bench = Bench {
             project,

@@ -119,7 +119,13 @@ async fn release_of_a_published_commit_writes_nothing_and_needs_no_podman() {
         let seen = proxy.seen().split_off(before);
         assert!(!seen.is_empty());
         for seen in seen {
-            assert!(["GET", "HEAD"].contains(&seen.method.as_str()), "{seen:?}");
+            // Whether we may push is asked by an upload that is begun and cancelled: nothing is sent in it.
+            let harmless = match seen.method.as_str() {
+                "GET" | "HEAD" => true,
+                "POST" | "DELETE" => seen.target.contains("/blobs/uploads/"),
+                _ => false,
+            };
+            assert!(harmless && !seen.target.contains("digest="), "{seen:?}");
         }
     }
 }
