@@ -139,7 +139,7 @@ async fn move_tag(
         return Ok(());
     }
     target.put_manifest(&reference, manifest).await?;
-    let found = target.resolve(&reference).await?;
+    let found = named(target, &reference, manifest.digest()).await?;
     if found == Some(manifest.digest()) {
         return Ok(());
     }
@@ -150,6 +150,20 @@ async fn move_tag(
         target.repository().at(&reference),
         "see what else writes to this repository, then run it again",
     ))
+}
+
+/// What a tag names, where it should name `meant`. The answer to a HEAD is a header, which a cache or a proxy may have
+/// got wrong: what contradicts us is believed only of the manifest itself.
+async fn named(
+    target: &dyn Target,
+    reference: &Reference,
+    meant: Digest,
+) -> Result<Option<Digest>> {
+    if target.resolve(reference).await? == Some(meant) {
+        return Ok(Some(meant));
+    }
+    let manifest = target.read_manifest(reference).await?;
+    Ok(manifest.map(|manifest| manifest.digest()))
 }
 
 /// Takes back every step that may have been made, last first. Answers the tags that were not there before and that
@@ -222,7 +236,7 @@ async fn note(journal: &Journal, ledger: &dyn Ledger, events: &Events) {
 async fn take_back(places: &Places, step: &Step) -> Result<bool> {
     let target = target_of(places, step)?;
     let reference = Reference::Tag(step.tag.clone());
-    let now = target.resolve(&reference).await?;
+    let now = named(&*target, &reference, step.to).await?;
     let before: Option<Digest> = step.from.as_ref().map(|from| from.digest);
     if now == before || now != Some(step.to) {
         return Ok(true);
