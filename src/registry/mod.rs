@@ -228,16 +228,19 @@ impl Registry {
         if !self.is_own(&call.url) {
             return transport.send(call, None).await;
         }
-        let grant = auth.grant(transport, scope).await?;
-        let header = grant.as_ref().map(|grant| &grant.header);
-        let answer = transport.send(call, header).await?;
-        if answer.status != 401 {
-            return Ok(answer);
+        let mut grant = auth.grant(transport, scope).await?;
+        // To a request that brought nothing, 401 only says what to bring. What was brought may have expired: once.
+        let mut renewals = if grant.is_some() { 1 } else { 2 };
+        loop {
+            let header = grant.as_ref().map(|grant| &grant.header);
+            let answer = transport.send(call, header).await?;
+            if answer.status != 401 || renewals == 0 {
+                return Ok(answer);
+            }
+            renewals -= 1;
+            let fresh = auth.renew(transport, scope, &answer, grant.as_ref());
+            grant = Some(fresh.await?);
         }
-        let fresh = auth
-            .renew(transport, scope, &answer, grant.as_ref())
-            .await?;
-        transport.send(call, Some(&fresh.header)).await
     }
 }
 
