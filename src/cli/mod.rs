@@ -17,7 +17,7 @@ use crate::{
     model::{fault::Policy, plan::Plan, platform::Platform, spec::Destination},
     pipeline::{
         build::Wanted,
-        context::{Clock, Context},
+        context::{Clock, Context, Timeouts},
         plan::Env,
     },
     ui::{Answer, Color, Format, Style},
@@ -195,6 +195,7 @@ impl Global {
             cancel: world.cancel,
             url: self.url,
             authfile: self.authfile,
+            timeouts: Timeouts::default(),
             clock: Clock::default(),
         })
     }

@@ -14,6 +14,8 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub use crate::registry::Timeouts;
+
 /// What every stage is given.
 pub struct Context {
     /// rpub.toml, read.
@@ -30,6 +32,8 @@ pub struct Context {
     pub url: Option<String>,
     /// `--authfile`: where credentials are.
     pub authfile: Option<PathBuf>,
+    /// How long a request to a registry may stand still.
+    pub timeouts: Timeouts,
     /// How long each stage took.
     pub clock: Clock,
 }

@@ -3,6 +3,7 @@
 
 /// What all stages share.
 pub mod context;
+mod earlier;
 mod git;
 /// Digest records in a folder.
 pub mod records;

@@ -37,9 +37,8 @@ pub struct Dock {
 }
 
 impl Dock {
-    /// Starts the relay for the plan's images.
-    pub async fn open(context: &Context, plan: &Plan) -> Result<Dock> {
-        let targets = Arc::new(Targets::open(context, plan)?);
+    /// Starts the relay before these targets.
+    pub async fn open(context: &Context, targets: Arc<Targets>) -> Result<Dock> {
         let spool = targets.spool(&*context.env)?;
         let options = Options {
             access: Access::with_random_password(spool.clone())?,

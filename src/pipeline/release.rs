@@ -5,6 +5,7 @@ use super::{
     assemble::{self, List},
     build::{self, Wanted},
     context::Context,
+    earlier,
     journal::{self, DiskLedger, Locks},
     preflight,
     prepare::{self, Ready, Terms},
@@ -18,16 +19,11 @@ use super::{
 use crate::{
     error::{Error, Result},
     events::{Event, Stage},
-    model::{
-        journal::{Entry, Journal, Step, StoredChild},
-        plan::{Child, Plan},
-        record::Record,
-        report::Report,
-    },
+    model::{journal::Step, plan::Plan, record::Record, report::Report},
     podman::{Connect, Engine, ImageId, Inspected},
     relay,
 };
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
 /// Where the images of a release come from.
@@ -52,21 +48,84 @@ pub struct Options<'a> {
 ///
 /// A release that did not end before is finished first where it is this one, and taken back where it is another.
 pub async fn release(context: &Context, plan: &Plan, options: Options<'_>) -> Result<Report> {
+    let check = || match options.source {
+        // What is wrong with them is told before anything is asked of a registry.
+        Source::Records(folder) => assemble::check_records(plan, &records::read(folder)?).map(drop),
+        Source::Built => Ok(()),
+    };
+    around(
+        context,
+        plan,
+        options.force,
+        check,
+        async |targets, ledger| {
+            with_engine(context, async |engine, scraps| {
+                let make = async |dock: &Dock| {
+                    let records = match options.source {
+                        Source::Built => {
+                            let built =
+                                build::images(context, engine, plan, &Wanted::All, scraps).await?;
+                            push::images(context, engine, dock, plan, &built).await?
+                        }
+                        Source::Records(folder) => records::read(folder)?,
+                    };
+                    assemble::lists(context, engine, dock, plan, &records, scraps).await
+                };
+                let podman = Some(engine.version().to_owned());
+                let outcome =
+                    story(context, plan, options.force, targets, ledger, podman, make).await;
+                // After a failure what was built is kept, so that the next try need not build it again. After a success it is
+                // kept only where `rpub build` had kept it before: a release leaves nothing that was not there.
+                if let Err(error) = scraps.keep(engine, outcome.is_err()).await {
+                    context.events.send(Event::Warning(error.to_string()));
+                }
+                outcome
+            })
+            .await
+        },
+    )
+    .await
+}
+
+/// As [`release`], of what `push` brings to the relay: one list per image of the plan. Whoever has images that no podman
+/// need build or assemble pushes them there as podman would.
+pub async fn release_pushed(
+    context: &Context,
+    plan: &Plan,
+    force: bool,
+    push: impl AsyncFnOnce(&Dock) -> Result<Vec<List>>,
+) -> Result<Report> {
+    around(
+        context,
+        plan,
+        force,
+        || Ok(()),
+        async |targets, ledger| story(context, plan, force, targets, ledger, None, push).await,
+    )
+    .await
+}
+
+/// What comes before there is anything to push: nobody else publishes there, no earlier release is left half-way, the
+/// targets can be used, and `rest` is needed at all.
+async fn around(
+    context: &Context,
+    plan: &Plan,
+    force: bool,
+    check: impl FnOnce() -> Result<()>,
+    rest: impl AsyncFnOnce(Arc<Targets>, &DiskLedger) -> Result<Report>,
+) -> Result<Report> {
     context.stage(Stage::Plan);
     let folder = journal::folder(&*context.env)?;
     let repositories = journal::repositories(plan, &context.folder);
     let _locks = Locks::take(&folder, &repositories, &context.cancel, &context.events).await?;
     let ledger = DiskLedger::of(&folder, &repositories);
-    let targets = Targets::open(context, plan)?;
+    let targets = Arc::new(Targets::open(context, plan)?);
     // What a killed run left goes also where this one needs no spool.
     relay::sweep_spools(&targets.spool(&*context.env)?);
-    if let Some(report) = finish_earlier(context, plan, &targets, &ledger).await? {
+    if let Some(report) = earlier::finish(context, plan, &targets, &ledger).await? {
         return Ok(report);
     }
-    if let Source::Records(folder) = options.source {
-        // What is wrong with them is told before anything is asked of a registry.
-        assemble::check_records(plan, &records::read(folder)?)?;
-    }
+    check()?;
     let looking = async {
         preflight::reachable(&targets, plan).await?;
         preflight::released_before(context, plan, &targets).await
@@ -74,53 +133,29 @@ pub async fn release(context: &Context, plan: &Plan, options: Options<'_>) -> Re
     if let Some(ready) = context.unless_interrupted(looking).await? {
         let note = "this commit's release is there already: only its tags are looked after";
         context.events.send(Event::Note(note.to_owned()));
-        return make_visible(context, plan, &targets, ready, options.force, &ledger, None).await;
+        return make_visible(context, plan, &targets, ready, force, &ledger, None).await;
     }
-    with_engine(context, async |engine, scraps| {
-        let dock = Dock::open(context, plan).await?;
-        let outcome = story(context, engine, &dock, plan, options, scraps, &ledger).await;
-        dock.close().await;
-        // After a failure what was built is kept, so that the next try need not build it again. After a success it is
-        // kept only where `rpub build` had kept it before: a release leaves nothing that was not there.
-        if let Err(error) = scraps.keep(engine, outcome.is_err()).await {
-            context.events.send(Event::Warning(error.to_string()));
-        }
-        outcome
-    })
-    .await
+    rest(targets, &ledger).await
 }
 
+/// Everything goes to every target by digest, through the relay; then the tags move.
 async fn story(
     context: &Context,
-    engine: &Engine,
-    dock: &Dock,
     plan: &Plan,
-    options: Options<'_>,
-    scraps: &Scraps,
+    force: bool,
+    targets: Arc<Targets>,
     ledger: &DiskLedger,
+    podman: Option<String>,
+    push: impl AsyncFnOnce(&Dock) -> Result<Vec<List>>,
 ) -> Result<Report> {
-    let invisible = async {
-        let records = match options.source {
-            Source::Built => {
-                let built = build::images(context, engine, plan, &Wanted::All, scraps).await?;
-                push::images(context, engine, dock, plan, &built).await?
-            }
-            Source::Records(folder) => records::read(folder)?,
-        };
-        assemble::lists(context, engine, dock, plan, &records, scraps).await
+    let dock = Dock::open(context, targets).await?;
+    let work = async {
+        let lists = context.unless_interrupted(push(&dock)).await?;
+        make_visible(context, plan, &dock.targets, lists, force, ledger, podman).await
     };
-    let lists = context.unless_interrupted(invisible).await?;
-    let podman = Some(engine.version().to_owned());
-    make_visible(
-        context,
-        plan,
-        &dock.targets,
-        lists,
-        options.force,
-        ledger,
-        podman,
-    )
-    .await
+    let outcome = work.await;
+    dock.close().await;
+    outcome
 }
 
 /// Reads the lists back from every target, then lets the tags name them.
@@ -175,86 +210,6 @@ async fn make_visible(
     Ok(verify::report(context, plan, podman, published))
 }
 
-/// Deals with the journals of releases that did not end and that share a repository with this one. A report where one of
-/// them is this very release, and could be finished.
-async fn finish_earlier(
-    context: &Context,
-    plan: &Plan,
-    targets: &Targets,
-    ledger: &DiskLedger,
-) -> Result<Option<Report>> {
-    let folder = journal::folder(&*context.env)?;
-    for (path, mut earlier) in journal::unfinished(&folder)? {
-        let names = earlier.images.iter().flat_map(|image| &image.repositories);
-        if !names.clone().any(|name| targets.named(name).is_some()) {
-            continue;
-        }
-        let places: Option<Vec<Vec<_>>> = earlier
-            .images
-            .iter()
-            .map(|image| {
-                image
-                    .repositories
-                    .iter()
-                    .map(|n| targets.named(n))
-                    .collect()
-            })
-            .collect();
-        let Some(places) = places else {
-            return Err(Error::usage(
-                format!(
-                    "an earlier release of {} did not end, and went to other places too",
-                    earlier.git_ref
-                ),
-                path.display().to_string(),
-                "run that release again, to the same places (rpub status names them)",
-            ));
-        };
-        let same = earlier.is_of(plan);
-        context.events.send(Event::Note(format!(
-            "the release of {} did not end: {}",
-            earlier.git_ref,
-            if same {
-                "going on with it"
-            } else {
-                "taking it back"
-            }
-        )));
-        let (stop, events) = (&context.cancel, &context.events);
-        // It lies under another name where the places are named in another order.
-        let ledger = if path == ledger.path() {
-            ledger
-        } else {
-            &DiskLedger::at(path)
-        };
-        if publish::recover(&mut earlier, same, &places, ledger, stop, events).await? {
-            let lists = lists_of(&earlier)?;
-            let published = verify::lists(context, targets, plan, &lists).await?;
-            return Ok(Some(verify::report(context, plan, None, published)));
-        }
-    }
-    Ok(None)
-}
-
-fn lists_of(journal: &Journal) -> Result<Vec<List>> {
-    let list = |entry: &Entry| {
-        let manifest = entry
-            .list
-            .manifest()
-            .map_err(|error| publish::damaged(&error))?;
-        let child = |child: &StoredChild| Child {
-            platform: child.platform.clone(),
-            digest: child.digest,
-            size: child.size,
-        };
-        Ok(List {
-            manifest,
-            children: entry.children.iter().map(child).collect(),
-        })
-    };
-    journal.images.iter().map(list).collect()
-}
-
 /// Builds what is wanted and keeps it in podman's storage under [`kept_name`](super::scraps::kept_name).
 pub async fn build_and_keep(
     context: &Context,
@@ -285,7 +240,7 @@ pub async fn push_kept(
     with_engine(context, async |engine, _| {
         let wanted = wanted.unwrap_or_else(|| Wanted::These(vec![engine.platform().clone()]));
         let kept = find_kept(engine, plan, &wanted).await?;
-        let dock = Dock::open(context, plan).await?;
+        let dock = Dock::open(context, Arc::new(Targets::open(context, plan)?)).await?;
         let work = push::images(context, engine, &dock, plan, &kept);
         let outcome = context.unless_interrupted(work).await;
         dock.close().await;

@@ -72,6 +72,7 @@ impl Targets {
         options.ca_file = spec.ca_file.as_ref().map(|path| context.path(path));
         options.policy = context.spec.retry;
         options.patience = patience.clone();
+        options.timeouts = context.timeouts;
         let credentials =
             CredentialSource::new(context.authfile.clone(), Environment::of_process())?;
         // Requests are stopped by dropping them; tags that began to move must be let finish.
