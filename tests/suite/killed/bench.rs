@@ -77,7 +77,7 @@ impl Bench {
     /// A new copy.
     pub(super) fn place(&self, namespace: &str) -> Place<'_> {
         for registry in &self.registries {
-            registry.copy_namespace(TEMPLATE, namespace);
+            registry.copy_repositories(TEMPLATE, namespace);
         }
         for version in ["v1.2.3", "v1.2.4"] {
             let to = format!("{namespace}-{version}");

@@ -20,6 +20,8 @@ pub(crate) enum Fault {
     SilentAnswer,
     /// The answer's Docker-Content-Digest is another.
     WrongDigest,
+    /// Every token that was given out has expired when the request comes.
+    Expired,
     /// A byte more reaches the registry than was sent.
     AlterBody,
     /// This is answered, and nothing reaches the registry.
@@ -66,10 +68,12 @@ impl Fault {
     }
 }
 
+/// Whether a method, and a path and query, are meant.
+type Fits = Box<dyn Fn(&str, &str) -> bool + Send + Sync>;
+
 /// When it goes wrong.
 pub(crate) struct Rule {
-    method: &'static str,
-    pattern: String,
+    fits: Fits,
     times: std::ops::Range<u32>,
     pub(super) fault: Fault,
     seen: AtomicU32,
@@ -78,9 +82,20 @@ pub(crate) struct Rule {
 impl Rule {
     /// `fault` at the first request of `method` whose path and query hold the parts of `pattern`, which `*` divides.
     pub(crate) fn on(method: &'static str, pattern: impl Into<String>, fault: Fault) -> Self {
+        let pattern = pattern.into();
+        Rule::at(
+            move |asked, target| asked == method && matches(&pattern, target),
+            fault,
+        )
+    }
+
+    /// `fault` at the first request whose method, path and query `fits` takes.
+    pub(crate) fn at(
+        fits: impl Fn(&str, &str) -> bool + Send + Sync + 'static,
+        fault: Fault,
+    ) -> Self {
         Rule {
-            method,
-            pattern: pattern.into(),
+            fits: Box::new(fits),
             times: 0..1,
             fault,
             seen: AtomicU32::new(0),
@@ -101,9 +116,15 @@ impl Rule {
         self
     }
 
+    /// … and at each such request after it.
+    #[must_use]
+    pub(crate) fn onwards(mut self) -> Self {
+        self.times.end = u32::MAX;
+        self
+    }
+
     pub(super) fn applies(&self, method: &str, target: &str) -> bool {
-        self.method == method
-            && matches(&self.pattern, target)
+        (self.fits)(method, target)
             && self
                 .times
                 .contains(&self.seen.fetch_add(1, Ordering::SeqCst))

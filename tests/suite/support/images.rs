@@ -5,7 +5,7 @@ use rpub::model::{
     digest::Digest,
     manifest::{RawManifest, media_type},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// An image for one platform.
 pub(crate) struct Image {
@@ -22,19 +22,36 @@ pub(crate) struct Image {
 impl Image {
     /// One layer with the file `/text` that holds `text`, for linux/`architecture`.
     pub(crate) fn new(architecture: &str, text: &str) -> Self {
-        let plain = tar_of("text", text.as_bytes());
-        let layer = gzip(&plain);
+        let labels = json!({ "org.opencontainers.image.version": "1.2.3" });
+        Self::labelled(architecture, &[text], &labels)
+    }
+
+    /// One layer like that for each of `texts`, base first; with these labels.
+    pub(crate) fn labelled(architecture: &str, texts: &[&str], labels: &Value) -> Self {
+        let plain: Vec<Vec<u8>> = texts
+            .iter()
+            .map(|text| tar_of("text", text.as_bytes()))
+            .collect();
+        let layers: Vec<Vec<u8>> = plain.iter().map(|plain| gzip(plain)).collect();
+        let diff_ids: Vec<Digest> = plain.iter().map(|plain| Digest::of(plain)).collect();
         let config = json!({
             "architecture": architecture,
             "os": "linux",
             "config": {
-                "Labels": { "org.opencontainers.image.version": "1.2.3" },
+                "Labels": labels,
                 "Healthcheck": { "Test": ["CMD", "/bin/true"] },
             },
-            "rootfs": { "type": "layers", "diff_ids": [Digest::of(&plain)] },
-            "history": [{ "created_by": "test" }],
+            "rootfs": { "type": "layers", "diff_ids": diff_ids },
+            "history": texts.iter().map(|_| json!({ "created_by": "test" })).collect::<Vec<_>>(),
         });
         let config = config.to_string().into_bytes();
+        let listed = |layer: &Vec<u8>| {
+            json!({
+                "mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip",
+                "digest": Digest::of(layer),
+                "size": layer.len(),
+            })
+        };
         let manifest = json!({
             "schemaVersion": 2,
             "mediaType": media_type::DOCKER_MANIFEST,
@@ -43,15 +60,11 @@ impl Image {
                 "digest": Digest::of(&config),
                 "size": config.len(),
             },
-            "layers": [{
-                "mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip",
-                "digest": Digest::of(&layer),
-                "size": layer.len(),
-            }],
+            "layers": layers.iter().map(listed).collect::<Vec<_>>(),
         });
         Image {
             config,
-            layers: vec![layer],
+            layers,
             manifest: RawManifest::parse(manifest.to_string().into_bytes(), "").unwrap(),
             architecture: architecture.to_owned(),
         }

@@ -167,6 +167,11 @@ impl Proxy {
         self.shared.rules.lock().unwrap().push(rule);
     }
 
+    /// From now on nothing goes wrong.
+    pub(crate) fn heal(&self) {
+        self.shared.rules.lock().unwrap().clear();
+    }
+
     /// Makes every token that was given out worthless.
     pub(crate) fn expire_tokens(&self) {
         self.shared.tokens.as_ref().unwrap().expire();
@@ -276,6 +281,9 @@ async fn respond(
         return Ok(None);
     }
     if let Some(tokens) = &shared.tokens {
+        if let Some(Fault::Expired) = fault {
+            tokens.expire();
+        }
         if let Some(query) = head.word(1).strip_prefix("/token?") {
             return refuse(client, &head, tokens.issue(&head, query)).await;
         }

@@ -4,6 +4,7 @@
 use rpub::model::reference::Host;
 use std::fs::File;
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -46,6 +47,8 @@ impl RegistryProcess {
             .args(["--pdeathsig", "KILL", PROGRAM, "serve"])
             .arg(&config)
             .env("OTEL_TRACES_EXPORTER", "none")
+            // Small, short-lived registries: they collect garbage more than they serve.
+            .env("GOGC", "800")
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
@@ -99,17 +102,13 @@ impl RegistryProcess {
         self.host.clone()
     }
 
-    /// Makes a copy of all of a namespace's repositories in another one: blobs are shared, tags are not.
-    pub(crate) fn copy_namespace(&self, from: &str, to: &str) {
-        let folder = self
+    /// Gives it a repository or namespace `to` that has all that `from` has, by copying the registry's own files.
+    pub(crate) fn copy_repositories(&self, from: &str, to: &str) {
+        let repositories = self
             .folder
             .path()
             .join("storage/docker/registry/v2/repositories");
-        let copied = Command::new("cp")
-            .arg("-r")
-            .args([folder.join(from), folder.join(to)])
-            .status();
-        assert!(copied.unwrap().success());
+        copy_folder(&repositories.join(from), &repositories.join(to));
     }
 
     /// What it wrote so far: one line per request, and its errors.
@@ -123,6 +122,19 @@ impl Drop for RegistryProcess {
         // Both fail only where it has ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let copy = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy_folder(&path, &copy);
+        } else {
+            std::fs::copy(&path, &copy).unwrap();
+        }
     }
 }
 
