@@ -87,6 +87,7 @@ pub(super) fn plan_of(git_ref: &str, hosts: &[String], namespace: &str) -> (Spec
             tries: 3,
             first_delay: Duration::from_millis(2),
             cap: Duration::from_millis(20),
+            ..Policy::default()
         },
     };
     let inputs = Inputs {
