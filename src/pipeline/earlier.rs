@@ -71,6 +71,7 @@ pub(super) async fn finish(
         } else {
             &DiskLedger::at(path)
         };
+        targets.no_way_back();
         if publish::recover(&mut earlier, same, &places, ledger, stop, events).await? {
             let lists = lists_of(&earlier)?;
             let published = verify::lists(context, targets, plan, &lists).await?;

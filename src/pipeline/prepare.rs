@@ -6,7 +6,7 @@ use crate::{
     error::{Error, Kind, Result},
     events::{Event, Events},
     model::{
-        fault::Fault,
+        fault::{Class, Fault},
         journal::{Entry, Journal, Step, Stored, StoredChild},
         manifest::RawManifest,
         moves::{self, Conflict, Found, TagKind},
@@ -135,9 +135,20 @@ async fn look(target: &dyn Target, tags: &[Tag]) -> Result<(Found, Vec<RawManife
     };
     let mut manifests = Vec::new();
     for tag in tags {
-        if let Some(manifest) = target.read_manifest(&tag.clone().into()).await? {
-            found.tags.insert(tag.clone(), manifest.digest());
-            manifests.push(manifest);
+        match target.read_manifest(&tag.clone().into()).await? {
+            Some(manifest) => {
+                found.tags.insert(tag.clone(), manifest.digest());
+                manifests.push(manifest);
+            }
+            // What is believed not to be there is removed by a roll-back.
+            None if found.all.contains(tag) => {
+                let repository = target.repository();
+                let place = repository.at(&tag.clone().into());
+                let detail = format!("{tag} is in its list of tags, and cannot be read");
+                let host = repository.to_string();
+                return Err(Fault::new(Class::Content, host, place, detail));
+            }
+            None => {}
         }
     }
     Ok((found, manifests))
