@@ -2,6 +2,7 @@
 //! Must never list requests by hand: those that a release makes are seen in a release without faults.
 
 mod machine;
+mod measured;
 mod requests;
 mod verdict;
 mod world;

@@ -137,6 +137,12 @@ impl Machine {
         }
     }
 
+    /// One that tries again as this policy says.
+    pub(super) fn with(mut self, policy: Policy) -> Self {
+        self.context.spec.retry = policy;
+        self
+    }
+
     /// `rpub release v1.2.3`, once.
     pub(super) async fn release(&self, images: &Images) -> Result<()> {
         let push = async |dock: &Dock| push(dock, &self.plan, images).await;

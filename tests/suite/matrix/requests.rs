@@ -16,7 +16,7 @@ pub(super) enum Endpoint {
 }
 
 impl Endpoint {
-    fn of(target: &str) -> Self {
+    pub(super) fn of(target: &str) -> Self {
         let path = target.split('?').next().unwrap_or_default();
         if path == "/token" {
             Endpoint::Token
