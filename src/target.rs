@@ -72,6 +72,11 @@ pub trait Target: Send + Sync + 'static {
     /// All tags, sorted; empty where the repository does not exist yet.
     async fn tags(&self) -> Result<Vec<Tag>, Fault>;
 
+    /// Those of `tags` that the place's own settings do not let move once they are there, as far as it tells.
+    async fn immutable(&self, _tags: &[Tag]) -> Result<Vec<Tag>, Fault> {
+        Ok(Vec::new())
+    }
+
     /// Takes a tag away, and nothing else. False where the place cannot do that without taking more; true too where there
     /// was none.
     async fn remove_tag(&self, tag: &Tag) -> Result<bool, Fault>;

@@ -10,7 +10,7 @@ use crate::{
     model::{
         fault::Policy,
         reference::RepositoryName,
-        spec::{BadDestination, Destination, ImageSpec, RegistrySpec, Spec},
+        spec::{BadDestination, Destination, ImageSpec, RegistrySpec, Service, Spec},
         tags::{LatestRule, TagRules, Template, Variable},
     },
 };
@@ -210,16 +210,21 @@ fn destination(
     let namespace = table.string("namespace");
     let insecure = table.boolean("insecure");
     let ca_file = table.string("ca_file").map(|v| v.text);
+    let service = table.parsed("service");
+    let api = table.string("api").map(|v| v.text);
     table.finish();
     let namespace = match namespace {
         Some(value) => Some(expand(&value, mistakes, env)?),
         None => None,
     };
+    let host = host?;
     let spec = RegistrySpec {
-        host: host?,
+        service: service.unwrap_or_else(|| Service::of(&host)),
+        host,
         namespace,
         insecure: insecure.unwrap_or(false),
         ca_file,
+        api,
     };
     match spec.check() {
         Ok(spec) => Some(spec),

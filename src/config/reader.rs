@@ -150,6 +150,18 @@ impl<'m, 'd> Table<'m, 'd> {
     }
 
     /// A text that must be there and must parse.
+    pub(super) fn parsed<T>(&mut self, key: &'static str) -> Option<T>
+    where
+        T: FromStr,
+        T::Err: std::fmt::Display,
+    {
+        if self.missing(key) {
+            return None;
+        }
+        self.required_parsed(key)
+    }
+
+    /// The same of a key that must be there.
     pub(super) fn required_parsed<T>(&mut self, key: &'static str) -> Option<T>
     where
         T: FromStr,

@@ -46,6 +46,52 @@ pub struct RegistrySpec {
     pub insecure: bool,
     /// A file of further certificate authorities, PEM.
     pub ca_file: Option<String>,
+    /// Whose rules it keeps beyond those of a registry.
+    pub service: Service,
+    /// Where that service's own API is, if not at its usual place: https, or plain HTTP on this machine.
+    pub api: Option<String>,
+}
+
+/// Who runs a registry: what can be asked and deleted there depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// GitHub's container registry.
+    Ghcr,
+    /// Docker Hub.
+    DockerHub,
+    /// A registry and nothing beside it.
+    Plain,
+}
+
+impl Service {
+    /// Who runs a host, as far as it is known by its name.
+    pub fn of(host: &Host) -> Service {
+        if host.is_docker_hub() {
+            Service::DockerHub
+        } else if host.as_str() == "ghcr.io" {
+            Service::Ghcr
+        } else {
+            Service::Plain
+        }
+    }
+}
+
+/// The name is none of `ghcr`, `docker-hub`, `plain`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no service: there are ghcr, docker-hub and plain")]
+pub struct BadService(String);
+
+impl std::str::FromStr for Service {
+    type Err = BadService;
+
+    fn from_str(text: &str) -> Result<Self, BadService> {
+        match text {
+            "ghcr" => Ok(Service::Ghcr),
+            "docker-hub" => Ok(Service::DockerHub),
+            "plain" => Ok(Service::Plain),
+            _ => Err(BadService(text.chars().take(100).collect())),
+        }
+    }
 }
 
 /// One `[[image]]`.
@@ -119,11 +165,14 @@ impl std::str::FromStr for Destination {
         if !host.contains(['.', ':']) && host != "localhost" {
             return Err(BadDestination::Neither(text.chars().take(200).collect()));
         }
+        let host = host.parse()?;
         let spec = RegistrySpec {
-            host: host.parse()?,
+            service: Service::of(&host),
+            host,
             namespace: namespace.map(str::parse).transpose()?,
             insecure,
             ca_file: None,
+            api: None,
         };
         spec.check().map(Destination::Registry)
     }

@@ -3,30 +3,71 @@
 
 use super::{assemble::List, context::Context, targets::Targets, verify};
 use crate::{
-    error::{Kind, Result},
+    error::{Error, Kind, Result},
+    events::Event,
     model::{
         fault::Class,
         moves::{self, TagKind},
-        plan::Plan,
+        plan::{ImagePlan, Plan},
         reference::Tag,
     },
+    target::Target,
 };
 use futures::future::try_join_all;
 
 /// Whether every target answers, knows us and takes a push, before minutes are spent on building.
 ///
 /// A registry may refuse to show what is not there yet: that alone says nothing.
-pub(super) async fn reachable(targets: &Targets, plan: &Plan) -> Result<()> {
-    let all = targets.all(plan);
-    let asks = all.iter().flatten().map(|target| async move {
-        match target.tags().await {
-            Err(fault) if fault.class == Class::Permission => {}
-            other => drop(other?),
+pub(super) async fn reachable(
+    context: &Context,
+    targets: &Targets,
+    plan: &Plan,
+    force: bool,
+) -> Result<()> {
+    let mut asks = Vec::new();
+    for image in &plan.images {
+        for target in targets.of(image.name()) {
+            asks.push(usable(context, plan, image, &**target, force));
         }
-        target.may_push().await
-    });
+    }
     try_join_all(asks).await?;
     Ok(())
+}
+
+async fn usable(
+    context: &Context,
+    plan: &Plan,
+    image: &ImagePlan,
+    target: &dyn Target,
+    force: bool,
+) -> Result<()> {
+    let there = match target.tags().await {
+        Err(fault) if fault.class == Class::Permission => Vec::new(),
+        other => other?,
+    };
+    target.may_push().await?;
+    let immutable = match target.immutable(&image.tags).await {
+        Ok(tags) => tags,
+        Err(fault) => {
+            let what = format!("whether tags are immutable there is not known: {fault}");
+            context.events.send(Event::Warning(what));
+            return Ok(());
+        }
+    };
+    // A version tag that is there stays as it is anyway.
+    let moves = |tag: &&Tag| force || moves::kind(tag, &plan.git_ref) != TagKind::Version;
+    let stuck = immutable
+        .iter()
+        .filter(moves)
+        .find(|tag| there.contains(*tag));
+    match stuck {
+        Some(tag) => Err(Error::usage(
+            format!("{tag} is immutable there, and cannot be moved"),
+            target.repository().at(&tag.clone().into()),
+            "take it out of the repository's immutable tag rules (hub.docker.com, Settings), or out of [tags] in rpub.toml",
+        )),
+        None => Ok(()),
+    }
 }
 
 /// The lists of this very version and commit, where every target has them already under every version tag: then there

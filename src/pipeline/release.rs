@@ -127,7 +127,7 @@ async fn around(
     }
     check()?;
     let looking = async {
-        preflight::reachable(&targets, plan).await?;
+        preflight::reachable(context, &targets, plan, force).await?;
         preflight::released_before(context, plan, &targets).await
     };
     if let Some(ready) = context.unless_interrupted(looking).await? {

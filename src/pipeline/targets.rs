@@ -7,7 +7,7 @@ use crate::{
     model::{
         plan::Plan,
         reference::{Host, RepositoryName},
-        spec::{Destination, RegistrySpec},
+        spec::{Destination, RegistrySpec, Service},
     },
     registry::{self, CredentialSource, Environment, Registry},
     relay::Routes,
@@ -70,6 +70,9 @@ impl Targets {
         let mut options = registry::Options::new(spec.host.clone());
         options.insecure = spec.insecure;
         options.ca_file = spec.ca_file.as_ref().map(|path| context.path(path));
+        if spec.service == Service::DockerHub {
+            options.hub_api = spec.api.clone().or(options.hub_api);
+        }
         options.policy = context.spec.retry;
         options.patience = patience.clone();
         options.timeouts = context.timeouts;

@@ -157,7 +157,8 @@ impl Auth {
         Ok(grant)
     }
 
-    async fn login(&self, name: &RepositoryName) -> Result<Option<Credential>, Fault> {
+    /// The login for a repository, if there is one.
+    pub(super) async fn login(&self, name: &RepositoryName) -> Result<Option<Credential>, Fault> {
         let cell = Arc::clone(locked(&self.logins).entry(name.clone()).or_default());
         let found = cell
             .get_or_try_init(|| self.credentials.find(&self.host, name))

@@ -6,6 +6,7 @@ mod auth;
 mod blobs;
 mod challenge;
 mod credentials;
+mod docker_hub;
 mod download;
 mod helper;
 mod manifests;
@@ -26,6 +27,7 @@ use answer::Answer;
 use async_trait::async_trait;
 use auth::Auth;
 use bytes::Bytes;
+use docker_hub::Hub;
 use reqwest::{Method, Url};
 use scope::{Access, Scope};
 use std::path::PathBuf;
@@ -68,6 +70,8 @@ pub struct Options {
     pub insecure: bool,
     /// Certificates in PEM form that are trusted besides the platform's.
     pub ca_file: Option<PathBuf>,
+    /// Docker Hub's own API, where this is Docker Hub.
+    pub hub_api: Option<String>,
     /// How often and how soon to try again.
     pub policy: Policy,
     /// How long may be waited in all; shared by the registries of one release.
@@ -79,10 +83,12 @@ pub struct Options {
 impl Options {
     /// HTTPS with the platform's certificates, the default policy and time-outs.
     pub fn new(host: Host) -> Self {
+        let host_is_hub = host.is_docker_hub();
         Options {
             host,
             insecure: false,
             ca_file: None,
+            hub_api: host_is_hub.then(|| docker_hub::API.to_owned()),
             policy: Policy::default(),
             patience: Patience::new(Policy::default().budget),
             timeouts: Timeouts::default(),
@@ -102,6 +108,7 @@ struct Shared {
     auth: Auth,
     retry: Retry,
     events: Events,
+    hub: Option<Hub>,
 }
 
 impl std::fmt::Debug for Registry {
@@ -149,6 +156,8 @@ impl Registry {
             )
         })?;
         let gate = HostGate::new(host.as_str(), options.policy);
+        let hub = options.hub_api.as_ref();
+        let hub = hub.map(|api| Hub::new(api, &options)).transpose()?;
         Ok(Registry(Arc::new(Shared {
             base,
             insecure: options.insecure,
@@ -162,6 +171,7 @@ impl Registry {
                 cancel,
             ),
             events,
+            hub,
             host: options.host,
         })))
     }
@@ -363,6 +373,13 @@ impl Target for Remote {
 
     async fn tags(&self) -> Result<Vec<Tag>, Fault> {
         self.all_tags().await
+    }
+
+    async fn immutable(&self, tags: &[Tag]) -> Result<Vec<Tag>, Fault> {
+        match &self.registry.0.hub {
+            Some(hub) => self.tried(|_| self.immutable_on(hub, tags)).await,
+            None => Ok(Vec::new()),
+        }
     }
 
     async fn remove_tag(&self, tag: &Tag) -> Result<bool, Fault> {

@@ -7,6 +7,8 @@ mod builds;
 mod disks;
 /// Podmans that are none.
 mod engines;
+/// Tags that may not move.
+mod immutable;
 /// SIGINT and SIGTERM in every stage.
 mod interrupts;
 /// Registries that fail, refuse or lie.

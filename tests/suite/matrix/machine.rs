@@ -17,7 +17,7 @@ use rpub::{
         manifest::RawManifest,
         plan::{self, Child, Inputs, Plan},
         reference::Tag,
-        spec::{Destination, ImageSpec, RegistrySpec, Spec},
+        spec::{Destination, ImageSpec, RegistrySpec, Service, Spec},
         tags::{LatestRule, TagRules},
         version::GitRef,
     },
@@ -58,6 +58,8 @@ pub(super) fn plan_of(git_ref: &str, hosts: &[String], namespace: &str) -> (Spec
             namespace: Some(namespace.parse().unwrap()),
             insecure: true,
             ca_file: None,
+            service: Service::Plain,
+            api: None,
         })
     };
     let platforms = ["linux/amd64", "linux/arm64"];

@@ -3,6 +3,7 @@
 
 pub(crate) mod engine;
 pub(crate) mod faults;
+pub(crate) mod hub;
 pub(crate) mod images;
 pub(crate) mod loopback;
 pub(crate) mod machine;

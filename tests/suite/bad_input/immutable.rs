@@ -1,0 +1,61 @@
+//! Decides that a tag which Docker Hub's settings hold fast is noticed before anything is built.
+//! Must never need Docker Hub: its API is emulated, the registry behind it is real.
+
+use super::{registry, tags};
+use crate::support::{
+    engine::native,
+    hub::{HubApi, TOKEN},
+    project::{PASSWORD, Project, USER},
+};
+
+async fn on(test: &str, private: bool) {
+    let registry = registry();
+    let hub = HubApi::start(USER, PASSWORD, private).await;
+    let project = Project::plain(test);
+    let (host, api, image) = (registry.host(), &hub.url, project.image());
+    project.write(
+        "rpub.toml",
+        &format!(
+            "[retry]\nfirst_delay = 0\n[[registry]]\nhost = \"{host}\"\nnamespace = \"ns\"\ninsecure = true\n\
+             service = \"docker-hub\"\napi = \"{api}\"\n[[image]]\nname = \"{image}\"\nplatforms = [\"{}\"]\n",
+            native()
+        ),
+    );
+    let auth = project.login(&[host.as_str()]);
+    let release = async |version: &str| {
+        let run = project
+            .run(&["release", version, "--authfile", &auth])
+            .await;
+        assert!(!run.err.contains(TOKEN), "{}", run.err);
+        run
+    };
+    // What is immutable and not there yet can be made.
+    hub.immutable(&["[0-9]+\\.[0-9]+\\.[0-9]+", "lat.st"]);
+    let first = release("v1.2.3").await;
+    assert_eq!(first.code, Some(0), "{}", first.err);
+    let name = format!("ns/{image}");
+    assert!(hub.asked().contains(&name), "{:?}", hub.asked());
+    let stuck = release("v1.2.4").await;
+    let (what, next) = ("latest is immutable there", "immutable tag rules");
+    project.failed(&stuck, 2, what, ":latest", next);
+    assert!(!stuck.err.contains("==> build"), "{}", stuck.err);
+    assert!(
+        !tags(&registry, &project)
+            .await
+            .contains(&"1.2.4".to_owned())
+    );
+    // A rule for versions alone, as people have it, is in nobody's way; and a part of a tag is not the tag.
+    hub.immutable(&["[0-9]+\\.[0-9]+\\.[0-9]+", "lat"]);
+    let second = release("v1.2.4").await;
+    assert_eq!(second.code, Some(0), "{}", second.err);
+}
+
+#[tokio::test]
+async fn bad_input_immutable_latest_is_told_before_the_build() {
+    on("immutable", false).await;
+}
+
+#[tokio::test]
+async fn bad_input_immutable_latest_of_a_private_repository_is_told_too() {
+    on("imm-private", true).await;
+}
