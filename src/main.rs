@@ -52,7 +52,8 @@ fn main() -> ExitCode {
             events,
             cancel,
         };
-        let outcome = cli.run(world, |answer| ui::print(answer, format)).await;
+        // Boxed: the futures of all stages are as large as a page or two.
+        let outcome = Box::pin(cli.run(world, |answer| ui::print(answer, format))).await;
         signals.abort();
         // Its sender goes with it, so that the progress can end.
         let _ = signals.await;

@@ -18,7 +18,7 @@ use crate::{
     pipeline::{
         build::Wanted,
         context::{Clock, Context, Timeouts},
-        plan::Env,
+        plan::{Asked, Env},
     },
     ui::{Answer, Color, Format, Style},
 };
@@ -66,6 +66,9 @@ struct Global {
         value_delimiter = ','
     )]
     to: Vec<Destination>,
+    /// Publish under this tag alone, instead of those that REF gives; not latest, and no version
+    #[arg(long, global = true, value_name = "TAG", env = "RPUB_TAG")]
+    tag: Option<String>,
     /// How to give the result
     #[arg(
         long,
@@ -161,10 +164,18 @@ impl Cli {
 
     /// Runs the command; `answer` is given its result as soon as it is known.
     pub async fn run(self, world: World, answer: impl Fn(&Answer)) -> Result<()> {
+        let format = self.global.format;
+        if format == Format::GithubMatrix && !matches!(self.command, Command::Plan(_)) {
+            return Err(Error::usage(
+                "only rpub plan has that",
+                "--format github-matrix",
+                "use --format json",
+            ));
+        }
         let result = match self.command {
             Command::Serve(args) => return args.run(world, answer).await,
             Command::Status(_) => status::Args::run(&*world.env)?,
-            Command::Plan(args) => args.run(&self.global.context(world)?)?,
+            Command::Plan(args) => args.run(&self.global.context(world)?, format)?,
             Command::Build(args) => args.run(&self.global.context(world)?).await?,
             Command::Push(args) => args.run(&self.global.context(world)?).await?,
             Command::Assemble(args) => args.run(&self.global.context(world)?).await?,
@@ -196,6 +207,7 @@ impl Global {
             url: self.url,
             authfile: self.authfile,
             timeouts: Timeouts::default(),
+            tag: self.tag,
             clock: Clock::default(),
         })
     }
@@ -204,8 +216,13 @@ impl Global {
 /// The plan for a REF argument and image names.
 fn plan(context: &Context, git_ref: Option<&str>, images: &[String]) -> Result<Plan> {
     let folder = &context.folder;
+    let asked = Asked {
+        git_ref,
+        tag: context.tag.as_deref(),
+        images,
+    };
     let env = &*context.env;
-    crate::pipeline::plan::make(&context.spec, folder, git_ref, images, env, &context.events)
+    crate::pipeline::plan::make(&context.spec, folder, asked, env, &context.events)
 }
 
 /// What `--platform` wants; nothing said means this machine's own.

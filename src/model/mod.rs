@@ -13,6 +13,8 @@ pub mod ignore;
 pub mod journal;
 /// Manifests, indexes and configs, read as hostile input.
 pub mod manifest;
+/// Which of GitHub's machines builds what.
+pub mod matrix;
 /// Which tags move, and which are left alone.
 pub mod moves;
 /// Which known word was probably meant.
@@ -27,6 +29,8 @@ pub mod record;
 pub mod reference;
 /// What a finished release says of itself.
 pub mod report;
+/// Which CI run this is.
+pub mod run;
 /// What rpub.toml says, checked.
 pub mod spec;
 /// Tag patterns and rules.

@@ -5,6 +5,7 @@ use super::{
     digest::Digest,
     platform::Platform,
     reference::{BadName, Reference, Repository, RepositoryName, Tag},
+    run::Run,
     spec::{Destination, ImageSpec, Spec},
     tags::NoTag,
     version::{GitRef, Revision},
@@ -13,9 +14,38 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
+/// Which tags a build gets.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Tagging {
+    /// Those that the rules give its ref.
+    #[default]
+    ByRef,
+    /// Somebody started it by hand (FR-016): a version is released as ever, any other ref gets the manual tags alone.
+    ByHand,
+    /// This one and no other; the ref then counts as no version.
+    Named(Tag),
+}
+
+impl Tagging {
+    /// A tag of the user's own choice.
+    ///
+    /// # Errors
+    /// [`NoPlan::Reserved`] for what only a release may name: `latest`, and all that looks like a version.
+    pub fn named(text: &str) -> Result<Tagging, NoPlan> {
+        let tag: Tag = text.parse().map_err(NoPlan::BadTag)?;
+        let version = text.trim_start_matches(['v', 'V']);
+        if tag.is_latest() || version.starts_with(|c: char| c.is_ascii_digit()) {
+            return Err(NoPlan::Reserved(tag));
+        }
+        Ok(Tagging::Named(tag))
+    }
+}
+
 /// What the world says, gathered before anything is decided.
 #[derive(Debug, Clone)]
 pub struct Inputs {
+    /// Which tags are asked for.
+    pub tagging: Tagging,
     /// What to release.
     pub git_ref: GitRef,
     /// The commit, where there is one.
@@ -24,6 +54,8 @@ pub struct Inputs {
     pub created: jiff::Timestamp,
     /// The web address of the git remote, where there is one.
     pub source: Option<String>,
+    /// The CI run that this is, if it is one.
+    pub run: Option<Run>,
 }
 
 /// What a release would do.
@@ -35,6 +67,8 @@ pub struct Plan {
     pub revision: Option<Revision>,
     /// When its source was made; what is built is dated to it.
     pub created: jiff::Timestamp,
+    /// The CI run that makes it, if it is one.
+    pub run: Option<Run>,
     /// One per `[[image]]`, in the file's order.
     pub images: Vec<ImagePlan>,
 }
@@ -79,6 +113,12 @@ pub enum NoPlan {
         /// The nearest there is.
         nearest: Option<String>,
     },
+    /// A tag of the user's own that is none.
+    #[error(transparent)]
+    BadTag(BadName),
+    /// A tag of the user's own that belongs to releases.
+    #[error("{0} is a tag that releases give")]
+    Reserved(Tag),
     /// Two destinations are one.
     #[error("{0} is named twice")]
     Twice(String),
@@ -106,9 +146,18 @@ pub fn plan(spec: &Spec, inputs: &Inputs, only: &[String]) -> Result<Plan, NoPla
             });
         }
     }
-    let tags = spec.tags.tags(&inputs.git_ref, inputs.revision.as_ref())?;
+    let git_ref = match (&inputs.tagging, &inputs.git_ref) {
+        (Tagging::Named(_), GitRef::Version(name, _)) => GitRef::Tag(name.clone()),
+        (_, as_it_is) => as_it_is.clone(),
+    };
+    let revision = inputs.revision.as_ref();
+    let tags = match &inputs.tagging {
+        Tagging::ByRef => spec.tags.tags(&git_ref, revision)?,
+        Tagging::ByHand => spec.tags.by_hand(&git_ref, revision)?,
+        Tagging::Named(tag) => vec![tag.clone()],
+    };
     if tags.is_empty() {
-        return Err(NoPlan::NoTags(inputs.git_ref.to_string()));
+        return Err(NoPlan::NoTags(git_ref.to_string()));
     }
     let wanted =
         |image: &&ImageSpec| only.is_empty() || only.iter().any(|name| image.name.as_str() == name);
@@ -125,21 +174,27 @@ pub fn plan(spec: &Spec, inputs: &Inputs, only: &[String]) -> Result<Plan, NoPla
             spec: image.clone(),
             tags: tags.clone(),
             repositories,
-            labels: labels(spec, image, inputs),
+            labels: labels(spec, image, &git_ref, inputs),
         })
     });
     Ok(Plan {
-        git_ref: inputs.git_ref.clone(),
+        git_ref: git_ref.clone(),
         revision: inputs.revision.clone(),
         created: inputs.created,
+        run: inputs.run.clone(),
         images: images.collect::<Result<_, NoPlan>>()?,
     })
 }
 
-fn labels(spec: &Spec, image: &ImageSpec, inputs: &Inputs) -> BTreeMap<String, String> {
-    let version = match inputs.git_ref.version() {
+fn labels(
+    spec: &Spec,
+    image: &ImageSpec,
+    git_ref: &GitRef,
+    inputs: &Inputs,
+) -> BTreeMap<String, String> {
+    let version = match git_ref.version() {
         Some(version) => version.to_string(),
-        None => inputs.git_ref.short().to_owned(),
+        None => git_ref.short().to_owned(),
     };
     let made = [
         (label::TITLE, Some(image.name.to_string())),
@@ -273,66 +328,5 @@ pub fn pull_references(image: &ImagePlan) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::{fault::Policy, tags::TagRules};
-
-    fn spec() -> Spec {
-        Spec {
-            source: None,
-            licenses: Some("MIT".to_owned()),
-            tags: TagRules {
-                release: vec!["{{version}}".parse().unwrap()],
-                latest: vec!["release".parse().unwrap()],
-                manual: vec![],
-            },
-            destinations: vec![
-                "ghcr.io/owner".parse().unwrap(),
-                "docker.io/owner".parse().unwrap(),
-            ],
-            images: vec![ImageSpec {
-                name: "app".parse().unwrap(),
-                context: ".".to_owned(),
-                platforms: vec![("linux/amd64".parse().unwrap(), "Containerfile".to_owned())],
-                target: None,
-                args: BTreeMap::new(),
-                labels: BTreeMap::from([(label::TITLE.to_owned(), "Mine".to_owned())]),
-                description: None,
-            }],
-            retry: Policy::default(),
-        }
-    }
-
-    fn inputs(full: &str) -> Inputs {
-        Inputs {
-            git_ref: GitRef::parse(full).unwrap(),
-            revision: Some("0123456789abcdef0123456789abcdef01234567".parse().unwrap()),
-            created: jiff::Timestamp::from_second(1_700_000_000).unwrap(),
-            source: Some("https://example.org/app".to_owned()),
-        }
-    }
-
-    #[test]
-    fn the_document_has_the_published_form() {
-        let document = plan(&spec(), &inputs("refs/tags/v1.2.3"), &[])
-            .unwrap()
-            .document();
-        insta::assert_snapshot!(serde_json::to_string_pretty(&document).unwrap());
-    }
-
-    #[test]
-    fn a_ref_without_tags_and_an_unknown_image_are_told() {
-        let error = plan(&spec(), &inputs("refs/heads/x"), &[]).unwrap_err();
-        assert_eq!(error, NoPlan::NoTags("refs/heads/x".to_owned()));
-        let error = plan(&spec(), &inputs("refs/tags/v1.2.3"), &["apq".to_owned()]).unwrap_err();
-        assert!(matches!(error, NoPlan::NoImage { nearest: Some(n), .. } if n == "app"));
-    }
-
-    #[test]
-    fn one_destination_named_twice_is_told() {
-        let mut spec = spec();
-        spec.destinations.push("ghcr.io/owner".parse().unwrap());
-        let error = plan(&spec, &inputs("refs/tags/v1.2.3"), &[]).unwrap_err();
-        assert_eq!(error, NoPlan::Twice("ghcr.io/owner/app".to_owned()));
-    }
-}
+#[path = "plan_tests.rs"]
+mod tests;

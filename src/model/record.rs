@@ -5,6 +5,7 @@ use super::{
     digest::Digest,
     plan::{Child, ImagePlan, Plan},
     platform::Platform,
+    run::Run,
 };
 use serde::{Deserialize, Serialize};
 
@@ -33,8 +34,12 @@ pub struct Record {
     pub revision: Option<String>,
     /// The version, without its `v`.
     pub version: Option<String>,
+    /// The CI run that made it; none outside of CI.
+    pub run: Option<Run>,
     /// podman's version.
     pub podman: String,
+    /// When it was pushed.
+    pub created: jiff::Timestamp,
 }
 
 /// Why records do not make a list.
@@ -73,7 +78,7 @@ pub enum BadRecords {
         image: String,
         /// The platform.
         platform: Platform,
-        /// `revision`, `version`, `ref`, `schema`, `repositories`.
+        /// `revision`, `version`, `ref`, `schema`, `repositories`, `run`.
         what: &'static str,
         /// What the record says.
         theirs: String,
@@ -94,14 +99,33 @@ pub enum BadRecords {
     },
 }
 
+fn file_name(image: &str, platform: &Platform) -> String {
+    format!("{}.{}.json", image.replace('/', "_"), platform.slug())
+}
+
+impl BadRecords {
+    /// The file that is wrong, or that is missing.
+    pub fn file_name(&self) -> String {
+        match self {
+            BadRecords::Missing { image, platform }
+            | BadRecords::Doubled { image, platform }
+            | BadRecords::Foreign { image, platform }
+            | BadRecords::Other {
+                image, platform, ..
+            }
+            | BadRecords::Same {
+                image,
+                second: platform,
+                ..
+            } => file_name(image, platform),
+        }
+    }
+}
+
 impl Record {
     /// `api.linux-amd64.json`; a `/` in an image's name becomes `_`.
     pub fn file_name(&self) -> String {
-        format!(
-            "{}.{}.json",
-            self.image.replace('/', "_"),
-            self.platform.slug()
-        )
+        file_name(&self.image, &self.platform)
     }
 
     /// Whether it was made for this plan's commit, version and repositories.
@@ -128,7 +152,12 @@ impl Record {
                 repositories(ours),
             ),
         ];
-        match pairs.into_iter().find(|(_, theirs, ours)| theirs != ours) {
+        // Whoever assembles by hand, outside of CI, may take the records of any run of this commit.
+        let run = plan.run.as_ref();
+        let run = run.and_then(|ours| ours.differs_from(self.run.as_ref()));
+        let run = run.map(|(theirs, ours)| ("run", theirs, ours));
+        let mut pairs = pairs.into_iter().filter(|(_, theirs, ours)| theirs != ours);
+        match pairs.next().or(run) {
             None => Ok(()),
             Some((what, theirs, ours)) => Err(BadRecords::Other {
                 image: self.image.clone(),
@@ -210,14 +239,24 @@ mod tests {
     use super::*;
     use crate::model::{plan, version::GitRef};
 
+    fn run(id: &str, attempt: u32) -> Run {
+        Run {
+            id: id.to_owned(),
+            attempt,
+            url: String::new(),
+        }
+    }
+
     fn a_plan() -> Plan {
         let text = "[[registry]]\nhost=\"ghcr.io\"\nnamespace=\"o\"\n[[image]]\nname=\"app\"\nplatforms=[\"linux/amd64\",\"linux/arm64\"]\n";
         let spec = crate::config::parse(text, "rpub.toml", &|_| None, &|_, _| true).unwrap();
         let inputs = plan::Inputs {
+            tagging: plan::Tagging::ByRef,
             git_ref: GitRef::parse("refs/tags/v1.2.3").unwrap(),
             revision: Some("0123456789abcdef0123456789abcdef01234567".parse().unwrap()),
             created: jiff::Timestamp::UNIX_EPOCH,
             source: None,
+            run: Some(run("77", 2)),
         };
         plan::plan(&spec, &inputs, &[]).unwrap()
     }
@@ -234,7 +273,9 @@ mod tests {
             git_ref: "refs/tags/v1.2.3".to_owned(),
             revision: Some("0123456789abcdef0123456789abcdef01234567".to_owned()),
             version: Some("1.2.3".to_owned()),
+            run: Some(run("77", 1)),
             podman: "4.9.3".to_owned(),
+            created: jiff::Timestamp::UNIX_EPOCH,
         }
     }
 
@@ -282,6 +323,9 @@ mod tests {
                 "another ref",
             ),
             (changed(|r| r.schema = 2), "another schema"),
+            (changed(|r| r.run = Some(run("76", 1))), "another run: 76"),
+            (changed(|r| r.run = Some(run("77", 3))), "another run"),
+            (changed(|r| r.run = None), "another run: none"),
             (
                 changed(|r| r.repositories.push("evil.example/app".to_owned())),
                 "another repository",

@@ -21,6 +21,8 @@ pub struct Report {
     pub revision: Option<String>,
     /// podman's version; null where none was needed.
     pub podman: Option<String>,
+    /// Where the CI run can be looked at; null outside of CI.
+    pub run: Option<String>,
     /// One per image.
     pub images: Vec<Published>,
     /// How long each stage took, in order.

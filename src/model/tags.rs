@@ -275,15 +275,32 @@ impl TagRules {
                 true
             }
             GitRef::Branch(_) | GitRef::Tag(_) | GitRef::Other(_) => {
-                for template in &self.manual {
-                    add(template.render(None, revision, git_ref.short())?);
-                }
-                false
+                return self.by_hand(git_ref, revision);
             }
         };
         out.retain(|tag| !tag.is_latest());
         if latest {
             out.push(Tag::latest());
+        }
+        Ok(out)
+    }
+
+    /// The tags of a build that somebody starts by hand: a version has its own, every other ref `manual`, so that
+    /// `latest` does not move.
+    pub fn by_hand(
+        &self,
+        git_ref: &GitRef,
+        revision: Option<&Revision>,
+    ) -> Result<Vec<Tag>, NoTag> {
+        if matches!(git_ref, GitRef::Version(..)) {
+            return self.tags(git_ref, revision);
+        }
+        let mut out: Vec<Tag> = Vec::new();
+        for template in &self.manual {
+            let tag = template.render(None, revision, git_ref.short())?;
+            if !tag.is_latest() && !out.contains(&tag) {
+                out.push(tag);
+            }
         }
         Ok(out)
     }

@@ -49,7 +49,7 @@ pub fn check_records(plan: &Plan, records: &[Record]) -> Result<Vec<Vec<Child>>>
         Error::new(
             Kind::Failed,
             error.to_string(),
-            "the digest records",
+            error.file_name(),
             "run rpub push on every machine again, with the same ref, and hand over all of its records",
         )
     })

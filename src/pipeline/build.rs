@@ -9,6 +9,7 @@ use crate::{
         plan::{ImagePlan, Plan},
         platform::Platform,
         reference::RepositoryName,
+        run::Run,
     },
     podman::{BuildRequest, Engine, ImageId, Inspected, Steps},
 };
@@ -62,16 +63,7 @@ pub async fn images(
     for image in &plan.images {
         for (platform, file) in &image.spec.platforms {
             if wanted.includes(platform) {
-                built.push(
-                    one(
-                        context,
-                        engine,
-                        (image, platform, file),
-                        plan.created.as_second(),
-                        scraps,
-                    )
-                    .await?,
-                );
+                built.push(one(context, engine, (image, platform, file), plan, scraps).await?);
             }
         }
     }
@@ -85,22 +77,32 @@ pub async fn images(
     Ok(built)
 }
 
+/// What ran, for whoever looks at an image: no part of the plan, since the same release may be made by another run.
+fn provenance(run: Option<&Run>, podman: &str) -> Vec<(String, String)> {
+    let url = run.map(|run| run.url.clone()).filter(|url| !url.is_empty());
+    let mut labels = vec![("rpub.podman".to_owned(), podman.to_owned())];
+    labels.extend(url.map(|url| ("rpub.run".to_owned(), url)));
+    labels
+}
+
 async fn one(
     context: &Context,
     engine: &Engine,
     (image, platform, file): (&ImagePlan, &Platform, &str),
-    timestamp: i64,
+    plan: &Plan,
     scraps: &Scraps,
 ) -> Result<Built> {
+    let mut labels = image.labels.clone();
+    labels.extend(provenance(plan.run.as_ref(), engine.version()));
     let request = BuildRequest {
         context: context.path(&image.spec.context),
         containerfile: context.path(file),
         platform: platform.clone(),
         tag: scraps.image(image.name(), platform),
-        labels: image.labels.clone(),
+        labels,
         args: image.spec.args.clone(),
         target: image.spec.target.clone(),
-        timestamp: Some(timestamp),
+        timestamp: Some(plan.created.as_second()),
         no_cache: false,
     };
     let mut steps = Steps::default();

@@ -34,6 +34,8 @@ pub struct Context {
     pub authfile: Option<PathBuf>,
     /// How long a request to a registry may stand still.
     pub timeouts: Timeouts,
+    /// `--tag`: the one tag to publish under.
+    pub tag: Option<String>,
     /// How long each stage took.
     pub clock: Clock,
 }

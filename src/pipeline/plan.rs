@@ -7,7 +7,8 @@ use crate::{
     events::{Event, Events},
     model::{
         nearest::nearest,
-        plan::{Inputs, NoPlan, Plan},
+        plan::{Inputs, NoPlan, Plan, Tagging},
+        run::Run,
         spec::Spec,
         version::{BadVersion, GitRef, Revision, Version},
     },
@@ -17,16 +18,28 @@ use std::path::Path;
 /// Looks an environment variable up.
 pub type Env = dyn Fn(&str) -> Option<String> + Send + Sync;
 
-/// What a release of `asked` (or of `GITHUB_REF`, or of git HEAD) would do; `only` names the images wanted.
+/// What the user asked for, as far as he did.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Asked<'a> {
+    /// REF: else `GITHUB_REF`, else git HEAD.
+    pub git_ref: Option<&'a str>,
+    /// The one tag to publish under.
+    pub tag: Option<&'a str>,
+    /// The images wanted; all of them when empty.
+    pub images: &'a [String],
+}
+
+/// What a release of what was asked for would do.
 pub fn make(
     spec: &Spec,
     folder: &Path,
-    asked: Option<&str>,
-    only: &[String],
+    asked: Asked<'_>,
     env: &Env,
     events: &Events,
 ) -> Result<Plan> {
-    let inputs = gather(folder, asked, env, events)?;
+    let tagging = tagging(asked, env)?;
+    let inputs = gather(folder, asked.git_ref, tagging, env, events)?;
+    let only = asked.images;
     crate::model::plan::plan(spec, &inputs, only).map_err(|error| {
         let hint = match &error {
             NoPlan::Tag(_) => "run it in a git repository, or change the pattern under [tags]",
@@ -37,12 +50,38 @@ pub fn make(
             } => &format!("did you mean {n:?}?"),
             NoPlan::NoImage { .. } => "rpub plan lists the images",
             NoPlan::Twice(_) => "name each destination once",
+            NoPlan::BadTag(_) | NoPlan::Reserved(_) => TAG_HINT,
         };
         Error::usage(error.to_string(), inputs.git_ref.to_string(), hint)
     })
 }
 
-fn gather(folder: &Path, asked: Option<&str>, env: &Env, events: &Events) -> Result<Inputs> {
+const TAG_HINT: &str = "name another tag; to release a version, push its git tag: v1.2.3";
+
+/// Who asks for a tag gets that; who starts the workflow by hand gets the tags for that.
+fn tagging(asked: Asked<'_>, env: &Env) -> Result<Tagging> {
+    // GitHub gives an input that was left out as an empty text.
+    if let Some(tag) = asked.tag.filter(|tag| !tag.is_empty()) {
+        return Tagging::named(tag)
+            .map_err(|error| Error::usage(error.to_string(), "--tag", TAG_HINT));
+    }
+    let asked_for = asked.git_ref.map(str::to_owned);
+    let by_hand = env("GITHUB_EVENT_NAME").is_some_and(|event| event == "workflow_dispatch")
+        && (asked_for.is_none() || asked_for == env("GITHUB_REF"));
+    Ok(if by_hand {
+        Tagging::ByHand
+    } else {
+        Tagging::ByRef
+    })
+}
+
+fn gather(
+    folder: &Path,
+    asked: Option<&str>,
+    tagging: Tagging,
+    env: &Env,
+    events: &Events,
+) -> Result<Inputs> {
     let git = Git::open(folder)?;
     let git = git.as_ref();
     let from_ci = env("GITHUB_REF").filter(|text| !text.is_empty());
@@ -63,11 +102,13 @@ fn gather(folder: &Path, asked: Option<&str>, env: &Env, events: &Events) -> Res
     }
     let revision = head.or_else(|| env("GITHUB_SHA").filter(|_| git.is_none()));
     Ok(Inputs {
+        tagging,
         git_ref,
         // git and GitHub give full commit ids; anything else is as good as none.
         revision: revision.and_then(|text| text.parse::<Revision>().ok()),
         created: created(git, env)?,
         source: git.and_then(Git::source),
+        run: Run::of_github(env),
     })
 }
 
@@ -150,6 +191,13 @@ fn check_checked_out(git: &Git<'_>, git_ref: &GitRef, head: &str) -> Result<()> 
     ))
 }
 
+/// The time, in whole seconds.
+pub(super) fn now() -> jiff::Timestamp {
+    let now = jiff::Timestamp::now().as_second();
+    // The clock's own seconds are in range.
+    jiff::Timestamp::from_second(now).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+}
+
 fn created(git: Option<&Git<'_>>, env: &Env) -> Result<jiff::Timestamp> {
     let seconds = match env("SOURCE_DATE_EPOCH").filter(|text| !text.is_empty()) {
         Some(text) => Some(text.parse::<i64>().map_err(|_| {
@@ -162,9 +210,7 @@ fn created(git: Option<&Git<'_>>, env: &Env) -> Result<jiff::Timestamp> {
         None => git.and_then(Git::commit_time),
     };
     let Some(seconds) = seconds else {
-        let now = jiff::Timestamp::now().as_second();
-        // The clock's own seconds are in range.
-        return Ok(jiff::Timestamp::from_second(now).unwrap_or(jiff::Timestamp::UNIX_EPOCH));
+        return Ok(now());
     };
     jiff::Timestamp::from_second(seconds).map_err(|_| {
         Error::usage(
@@ -231,9 +277,11 @@ mod tests {
     }
 
     fn ref_of(folder: &Path, asked: Option<&str>, env: &Env) -> Result<String> {
-        Ok(gather(folder, asked, env, &Events::default())?
-            .git_ref
-            .to_string())
+        Ok(
+            gather(folder, asked, Tagging::ByRef, env, &Events::default())?
+                .git_ref
+                .to_string(),
+        )
     }
 
     const NOTHING: fn(&str) -> Option<String> = |_| None;
@@ -299,7 +347,14 @@ mod tests {
     fn the_commit_its_time_and_the_remote_are_known() {
         let folder = repository();
         let epoch = |name: &str| (name == "SOURCE_DATE_EPOCH").then(|| "7".to_owned());
-        let inputs = gather(folder.path(), None, &epoch, &Events::default()).unwrap();
+        let inputs = gather(
+            folder.path(),
+            None,
+            Tagging::ByRef,
+            &epoch,
+            &Events::default(),
+        )
+        .unwrap();
         assert!(inputs.revision.is_some());
         assert_eq!(inputs.created.as_second(), 7);
         assert_eq!(inputs.source.as_deref(), Some("https://example.org/o/r"));

@@ -174,7 +174,9 @@ async fn one(engine: &Engine, dock: &Dock, plan: &Plan, built: &Built) -> Result
         git_ref: plan.git_ref.to_string(),
         revision: plan.revision.as_ref().map(ToString::to_string),
         version: plan.version(),
+        run: plan.run.clone(),
         podman: engine.version().to_owned(),
+        created: super::plan::now(),
     })
 }
 

@@ -67,7 +67,12 @@ pub async fn release(context: &Context, plan: &Plan, options: Options<'_>) -> Re
                                 build::images(context, engine, plan, &Wanted::All, scraps).await?;
                             push::images(context, engine, dock, plan, &built).await?
                         }
-                        Source::Records(folder) => records::read(folder)?,
+                        Source::Records(folder) => {
+                            let records = records::read(folder)?;
+                            assemble::check_records(plan, &records)?;
+                            records::present(&dock.targets, plan, &records).await?;
+                            records
+                        }
                     };
                     assemble::lists(context, engine, dock, plan, &records, scraps).await
                 };

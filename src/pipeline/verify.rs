@@ -142,6 +142,7 @@ pub fn report(
         version: plan.version(),
         revision: plan.revision.as_ref().map(ToString::to_string),
         podman,
+        run: plan.run.as_ref().map(|run| run.url.clone()),
         images,
         stages: context.clock.times(),
     }

@@ -4,6 +4,7 @@
 use super::{seconds, size};
 use crate::model::{
     journal::UnfinishedDocument,
+    matrix::Matrix,
     plan::PlanDocument,
     record::Record,
     report::{BuiltDocument, Report, ServingDocument},
@@ -16,6 +17,8 @@ use std::fmt::Write as _;
 pub enum Answer {
     /// `rpub plan`.
     Plan(PlanDocument),
+    /// `rpub plan --format github-matrix`.
+    Matrix(Matrix),
     /// `rpub build`.
     Built(Vec<BuiltDocument>),
     /// `rpub push`.
@@ -59,6 +62,7 @@ impl Answer {
     pub(super) fn json(&self) -> String {
         match self {
             Answer::Plan(plan) => document(plan),
+            Answer::Matrix(matrix) => one_line(matrix),
             Answer::Built(images) => versioned(&Images { images }),
             Answer::Pushed(records) => versioned(&Records { records }),
             Answer::Released(report) | Answer::Verified(report) => document(report),
@@ -72,6 +76,7 @@ impl Answer {
     pub(super) fn human(&self) -> String {
         match self {
             Answer::Plan(plan) => planned(plan),
+            Answer::Matrix(matrix) => one_line(matrix),
             Answer::Built(images) => lines(
                 images
                     .iter()
@@ -102,6 +107,14 @@ impl Answer {
 fn document<T: Serialize>(value: &T) -> String {
     // Texts, numbers and lists of them, which JSON always can say.
     let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// For `$GITHUB_OUTPUT`, where a value is a line.
+fn one_line<T: Serialize>(value: &T) -> String {
+    // As in `document`.
+    let mut text = serde_json::to_string(value).unwrap_or_default();
     text.push('\n');
     text
 }

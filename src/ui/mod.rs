@@ -19,6 +19,8 @@ pub enum Format {
     Human,
     /// For programs: one JSON document, its form versioned by "schema".
     Json,
+    /// For the matrix of a GitHub workflow, on one line; rpub plan only.
+    GithubMatrix,
 }
 
 /// When to use colours on stderr.
@@ -75,7 +77,7 @@ impl Style {
 pub fn print(answer: &Answer, format: Format) {
     let text = match format {
         Format::Human => answer.human(),
-        Format::Json => answer.json(),
+        Format::Json | Format::GithubMatrix => answer.json(),
     };
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes());

@@ -13,6 +13,8 @@ mod handover;
 mod large;
 /// What is published can be pulled, run and served.
 mod pulled;
+/// Digest records that are not this release's.
+mod records;
 /// What is there already is not sent again.
 mod repeated;
 /// `rpub verify` notices what somebody else changed.

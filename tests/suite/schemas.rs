@@ -112,6 +112,7 @@ fn report() -> Value {
         version: Some("1.2.3".to_owned()),
         revision: None,
         podman: Some("4.3.1".to_owned()),
+        run: None,
         images: vec![Published {
             name: "app".to_owned(),
             digest: digest.parse().unwrap(),

@@ -132,7 +132,7 @@ async fn bad_input_digest_records_that_are_none_are_told() {
         "digests",
     ];
     let run = project.run(&args).await;
-    project.failed(&run, 1, project.image(), "digest records", "rpub push");
+    project.failed(&run, 1, project.image(), ".json", "rpub push");
     for text in ["", "{}", "[1]", "{\"schema\": 99}", "\u{0}"] {
         project.write("digests/bad.json", text);
         let run = project.run(&args).await;

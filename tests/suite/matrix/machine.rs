@@ -15,7 +15,7 @@ use rpub::{
         digest::Digest,
         fault::Policy,
         manifest::RawManifest,
-        plan::{self, Child, Inputs, Plan},
+        plan::{self, Child, Inputs, Plan, Tagging},
         reference::Tag,
         spec::{Destination, ImageSpec, RegistrySpec, Service, Spec},
         tags::{LatestRule, TagRules},
@@ -93,6 +93,8 @@ pub(super) fn plan_of(git_ref: &str, hosts: &[String], namespace: &str) -> (Spec
         },
     };
     let inputs = Inputs {
+        tagging: Tagging::ByRef,
+        run: None,
         git_ref: GitRef::parse(git_ref).unwrap(),
         revision: Some("0123456789abcdef0123456789abcdef01234567".parse().unwrap()),
         created: jiff::Timestamp::from_second(1_700_000_000).unwrap(),
@@ -124,6 +126,7 @@ impl Machine {
             cancel: CancellationToken::new(),
             url: None,
             authfile: Some(authfile),
+            tag: None,
             timeouts: Timeouts {
                 connect: Duration::from_secs(20),
                 idle: silence,

@@ -55,6 +55,10 @@ impl Machine {
 
     /// rpub in a folder, running.
     pub(crate) fn start(&self, folder: &Path, args: &[&str]) -> Running {
+        self.start_in(folder, args, &[])
+    }
+
+    fn start_in(&self, folder: &Path, args: &[&str], env: &[(&str, &str)]) -> Running {
         // Not on the machine: they would be files that somebody left there.
         let log = || tempfile::NamedTempFile::new().unwrap();
         let (stdout, stderr) = (log(), log());
@@ -62,6 +66,7 @@ impl Machine {
             .command(env!("CARGO_BIN_EXE_rpub"))
             .current_dir(folder)
             .args(args)
+            .envs(env.iter().copied())
             .stdout(stdout.reopen().unwrap())
             .stderr(stderr.reopen().unwrap())
             .spawn()
@@ -76,6 +81,11 @@ impl Machine {
     /// rpub in a folder, to its end.
     pub(crate) fn rpub(&self, folder: &Path, args: &[&str]) -> Ran {
         self.start(folder, args).wait()
+    }
+
+    /// The same, with more in its environment.
+    pub(crate) fn rpub_with(&self, folder: &Path, args: &[&str], env: &[(&str, &str)]) -> Ran {
+        self.start_in(folder, args, env).wait()
     }
 
     /// What podman prints; it must succeed.
