@@ -59,6 +59,12 @@ pub async fn images(
     scraps: &Scraps,
 ) -> Result<Vec<Built>> {
     context.stage(Stage::Build);
+    if !engine.builds_the_same_twice() {
+        context.events.send(Event::Note(format!(
+            "podman {} builds the same commit to another digest each time; 5.6 and newer do not",
+            engine.version()
+        )));
+    }
     let mut built = Vec::new();
     for image in &plan.images {
         for (platform, file) in &image.spec.platforms {

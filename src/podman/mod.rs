@@ -61,6 +61,13 @@ impl Engine {
         &self.about.version
     }
 
+    /// Whether building the same again, from nothing, gives the same digest. Older podmans write the random name of the
+    /// container they built in into the image's config, in docker format (seen on 4.3.1 and 5.4.2; not on 5.8.6).
+    pub fn builds_the_same_twice(&self) -> bool {
+        let version = semver::Version::parse(self.version());
+        version.is_ok_and(|version| (version.major, version.minor) >= (5, 6))
+    }
+
     /// The platform that this engine builds natively.
     pub fn platform(&self) -> &Platform {
         &self.about.platform

@@ -13,6 +13,8 @@ mod handover;
 mod large;
 /// What is published can be pulled, run and served.
 mod pulled;
+/// One commit, twice.
+mod rebuilt;
 /// Digest records that are not this release's.
 mod records;
 /// What is there already is not sent again.
