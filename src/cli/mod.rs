@@ -3,6 +3,7 @@
 
 mod assemble;
 mod build;
+mod init;
 mod plan;
 mod push;
 mod release;
@@ -37,7 +38,7 @@ use tokio_util::sync::CancellationToken;
     after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 a build failed, 4 a registry failed after all retries,\n\
 5 interrupted, 6 podman not usable, 7 not authenticated or not permitted, 8 rolled back,\n\
 9 roll-back incomplete: do what the message says.\n\n\
-Result on stdout, everything else on stderr. Start with: rpub plan"
+Result on stdout, everything else on stderr. Start with: rpub init"
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -131,6 +132,7 @@ impl Retries {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::Args),
     Plan(plan::Args),
     Build(build::Args),
     Push(push::Args),
@@ -174,6 +176,7 @@ impl Cli {
         }
         let result = match self.command {
             Command::Serve(args) => return args.run(world, answer).await,
+            Command::Init(args) => args.run(self.global, world).await?,
             Command::Status(_) => status::Args::run(&*world.env)?,
             Command::Plan(args) => args.run(&self.global.context(world)?, format)?,
             Command::Build(args) => args.run(&self.global.context(world)?).await?,

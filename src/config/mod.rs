@@ -32,7 +32,7 @@ pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Spec> {
         std::io::ErrorKind::NotFound => Error::usage(
             format!("there is no {FILE}"),
             path.display().to_string(),
-            "change to the folder that has one, name it with --config, or write one (README shows how)",
+            "change to the folder that has one, name it with --config, or write one with rpub init",
         ),
         std::io::ErrorKind::InvalidData => Error::usage(
             "it is no text in UTF-8",

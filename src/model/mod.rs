@@ -33,7 +33,11 @@ pub mod report;
 pub mod run;
 /// What rpub.toml says, checked.
 pub mod spec;
+/// What `rpub init` makes of a folder: images, rpub.toml, what to do next.
+pub mod starter;
 /// Tag patterns and rules.
 pub mod tags;
 /// Versions, git refs, commits.
 pub mod version;
+/// The workflow that releases in CI, and the action that it uses.
+pub mod workflow;

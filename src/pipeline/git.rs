@@ -73,6 +73,34 @@ impl<'a> Git<'a> {
         self.ask(&["symbolic-ref", "--quiet", "HEAD"])
     }
 
+    /// The branch that others start from: what origin says, else `main` or `master`, else what is checked out.
+    pub(super) fn default_branch(&self) -> Option<String> {
+        let origin = self.ask(&["symbolic-ref", "--quiet", "refs/remotes/origin/HEAD"]);
+        if let Some(branch) = origin
+            .as_deref()
+            .and_then(|r| r.strip_prefix("refs/remotes/origin/"))
+        {
+            return Some(branch.to_owned());
+        }
+        let there = |branch: &&str| {
+            ["refs/heads", "refs/remotes/origin"]
+                .iter()
+                .any(|place| self.commit(&format!("{place}/{branch}")).is_some())
+        };
+        match ["main", "master"].into_iter().find(there) {
+            Some(branch) => Some(branch.to_owned()),
+            None => self
+                .head_ref()?
+                .strip_prefix("refs/heads/")
+                .map(str::to_owned),
+        }
+    }
+
+    /// Where the folder is within the repository: `sub/`; `None` at its top.
+    pub(super) fn prefix(&self) -> Option<String> {
+        self.ask(&["rev-parse", "--show-prefix"])
+    }
+
     /// The tags at HEAD, highest version first.
     pub(super) fn tags_at_head(&self) -> Vec<String> {
         self.ask(&["tag", "--points-at", "HEAD", "--sort=-version:refname"])

@@ -1,7 +1,7 @@
 //! Decides where journals and locks lie on disk, and that what was written survives a crash.
 //! Must never leave half a journal, nor touch one of a release that is still running.
 
-use super::{plan::Env, publish::Ledger};
+use super::{plan::Env, publish::Ledger, whole};
 use crate::{
     error::{Error, Kind, Result},
     events::{Event, Events},
@@ -10,7 +10,7 @@ use crate::{
 use async_trait::async_trait;
 use std::{
     fs::{self, File, TryLockError},
-    io::{self, Read as _, Write as _},
+    io::{self, Read as _},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     time::Duration,
@@ -89,7 +89,8 @@ impl Ledger for DiskLedger {
     async fn write(&self, journal: &Journal) -> Result<()> {
         // Texts and numbers, which JSON always can say.
         let text = serde_json::to_vec(journal).unwrap_or_default();
-        write_whole(&self.path, &text).map_err(|e| Error::io("write the journal", &self.path, &e))
+        whole::write(&self.path, &text, 0o600)
+            .map_err(|e| Error::io("write the journal", &self.path, &e))
     }
 
     async fn read(&self) -> Result<Option<Journal>> {
@@ -104,17 +105,6 @@ impl Ledger for DiskLedger {
             _ => Ok(()),
         }
     }
-}
-
-/// Beside it, flushed to the disk, renamed over it, the folder flushed: after any crash it is the old one or the new one.
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    File::open(folder)?.sync_all()
 }
 
 fn read(path: &Path) -> Result<Option<Journal>> {

@@ -12,10 +12,15 @@ pub mod scraps;
 /// Which targets each image has.
 pub mod targets;
 
+/// Files that are the old ones or the new ones after any crash.
+mod whole;
+
 /// Digest records become manifest lists.
 pub mod assemble;
 /// podman builds; what was built is checked.
 pub mod build;
+/// A folder gets its rpub.toml and its workflow.
+pub mod init;
 /// What is written down, on disk.
 pub mod journal;
 /// Which ref is meant, and what a release of it would do.

@@ -8,6 +8,7 @@ use crate::model::{
     plan::PlanDocument,
     record::Record,
     report::{BuiltDocument, Report, ServingDocument},
+    starter::{FileDocument, InitDocument},
 };
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -29,6 +30,8 @@ pub enum Answer {
     Verified(Report),
     /// `rpub status`.
     Unfinished(Vec<UnfinishedDocument>),
+    /// `rpub init`.
+    Started(InitDocument),
     /// `rpub serve`, while it serves.
     Serving(ServingDocument),
     /// Nothing to say.
@@ -67,6 +70,7 @@ impl Answer {
             Answer::Pushed(records) => versioned(&Records { records }),
             Answer::Released(report) | Answer::Verified(report) => document(report),
             Answer::Unfinished(releases) => versioned(&Releases { releases }),
+            Answer::Started(init) => versioned(init),
             Answer::Serving(serving) => versioned(serving),
             Answer::Nothing => String::new(),
         }
@@ -91,6 +95,7 @@ impl Answer {
             Answer::Released(report) => released("released", report),
             Answer::Verified(report) => released("verified", report),
             Answer::Unfinished(releases) => unfinished(releases),
+            Answer::Started(init) => started(init),
             Answer::Serving(serving) => {
                 let head = format!("serving http://{} (Ctrl-C ends it)", serving.address);
                 let pulls = serving
@@ -213,4 +218,22 @@ fn unfinished(releases: &[UnfinishedDocument]) -> String {
         let _ = writeln!(out, "  {}", release.journal);
     }
     out
+}
+
+fn started(init: &InitDocument) -> String {
+    let file = |file: &FileDocument| {
+        let done = format!("{:?}", file.done).to_lowercase();
+        format!("{done:<9} {}", file.path)
+    };
+    let podman = init.podman.as_deref().map_or_else(
+        || "podman is not on this machine: builds need it".to_owned(),
+        |version| format!("podman {version} is on this machine"),
+    );
+    let images = format!("images: {}", init.images.join(", "));
+    let next = init.next.iter().map(|step| format!("  {step}"));
+    lines(
+        (init.files.iter().map(file))
+            .chain([images, podman, "next:".to_owned()])
+            .chain(next),
+    )
 }

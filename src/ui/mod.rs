@@ -2,10 +2,12 @@
 //! Must never decide anything about a release, or put anything but results on stdout.
 
 mod answer;
+mod ask;
 mod failure;
 mod progress;
 
 pub use answer::Answer;
+pub use ask::{YesNo, ask, can_ask};
 pub use progress::Progress;
 
 use crate::error::Error;

@@ -1,0 +1,86 @@
+//! Decides the arguments of `rpub init`, and what it asks on a terminal.
+//! Must never ask for what git, podman or rpub.toml tell.
+
+use super::{Global, World};
+use crate::{
+    error::{Error, Result},
+    model::{
+        starter::{Namespace, Starter},
+        workflow::Slug,
+    },
+    pipeline::init::{self, Asked},
+    ui::{self, Answer, YesNo},
+};
+
+/// Write rpub.toml and the workflow that releases, for the repository in this folder
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "An rpub.toml that is there is read and kept. Files that rpub init wrote are written again; others are\n\
+refused, but for --force.\n\nExamples:\n  rpub init\n  rpub init --yes --rpub OWNER/NAME"
+)]
+pub(super) struct Args {
+    /// Ask nothing; so it is without a terminal
+    #[arg(short, long)]
+    yes: bool,
+    /// Overwrite a workflow or an action that rpub init did not write
+    #[arg(long)]
+    force: bool,
+    /// Whose releases of rpub the workflow takes [default: those that this rpub is from]
+    #[arg(long, value_name = "OWNER/NAME")]
+    rpub: Option<Slug>,
+    /// Write rpub.toml alone
+    #[arg(long, conflicts_with_all = ["rpub", "force"])]
+    no_ci: bool,
+}
+
+impl Args {
+    pub(super) async fn run(self, global: Global, world: World) -> Result<Answer> {
+        let asked = Asked {
+            config: &global.config,
+            authfile: global.authfile,
+            env: world.env,
+            events: &world.events,
+            rpub: self.rpub,
+            ci: !self.no_ci,
+        };
+        let mut found = init::look(asked).await?;
+        if let Some(starter) = found.starter.take() {
+            let asks = !self.yes && ui::can_ask();
+            found.starter = Some(if asks {
+                let answers = tokio::task::spawn_blocking(move || questions(starter));
+                let answers = tokio::select! {
+                    () = world.cancel.cancelled() => None,
+                    answers = answers => answers.ok().flatten(),
+                };
+                answers.ok_or_else(Error::interrupted)?
+            } else {
+                starter
+            });
+        }
+        Ok(Answer::Started(init::write(&found, self.force)?))
+    }
+}
+
+/// `None` where the input ends before the last answer.
+fn questions(mut starter: Starter) -> Option<Starter> {
+    for image in &mut starter.images {
+        let mut files: Vec<&str> = image.files.values().map(String::as_str).collect();
+        files.dedup();
+        let question = format!("Name of the image from {}?", files.join(", "));
+        image.name = ui::ask(&question, image.name.clone())?;
+    }
+    starter.ghcr = registry("ghcr.io", starter.ghcr)?;
+    starter.docker_hub = registry("docker.io", starter.docker_hub)?;
+    Some(starter)
+}
+
+/// Whether images go there, and under which account.
+#[allow(clippy::option_option, reason = "outside: whether it was answered")]
+fn registry(host: &str, namespace: Option<Namespace>) -> Option<Option<Namespace>> {
+    let YesNo(wanted) = ui::ask(&format!("Publish to {host}?"), YesNo(namespace.is_some()))?;
+    if !wanted {
+        return Some(None);
+    }
+    let namespace = namespace.unwrap_or_else(Namespace::of_owner);
+    ui::ask(&format!("Account on {host}?"), namespace).map(Some)
+}
