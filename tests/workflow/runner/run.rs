@@ -20,7 +20,8 @@ pub(crate) struct Run {
     /// Of its concurrency.
     pub(super) group: String,
     artifacts: Artifacts,
-    cancel: CancellationToken,
+    /// Of the attempt that is under way.
+    cancel: Mutex<CancellationToken>,
     /// `Some(None)` where the runner itself has failed.
     report: Mutex<Option<Option<Report>>>,
     changed: Condvar,
@@ -101,7 +102,7 @@ impl Run {
             contexts,
             group,
             artifacts: Artifacts::default(),
-            cancel: CancellationToken::new(),
+            cancel: Mutex::default(),
             report: Mutex::default(),
             changed: Condvar::new(),
         }
@@ -109,7 +110,7 @@ impl Run {
 
     /// Somebody asks it to stop.
     pub(crate) fn cancel(&self) {
-        self.cancel.cancel();
+        self.cancel.lock().unwrap().cancel();
     }
 
     /// What its artifacts are called so far.
@@ -144,6 +145,8 @@ impl Run {
     /// "Re-run failed jobs": what failed, and what needs it.
     pub(crate) fn rerun_failed(&self, attempt: u32) -> Report {
         let before = self.wait();
+        // Whoever cancelled the attempt before has not cancelled this one.
+        *self.cancel.lock().unwrap() = CancellationToken::new();
         self.attempt(attempt, Some(&before))
     }
 
@@ -209,7 +212,8 @@ impl Run {
             .collect();
         contexts.insert("needs".to_owned(), needs);
         let outcomes = || job.needs.all().iter().map(|need| ended[need].outcome);
-        let status = if self.cancel.is_cancelled() {
+        let cancel = self.cancel.lock().unwrap().child_token();
+        let status = if cancel.is_cancelled() {
             Status::Cancelled
         } else if outcomes().any(|outcome| outcome == Outcome::Failure) {
             Status::Failure
@@ -230,7 +234,6 @@ impl Run {
                 legs: Vec::new(),
             };
         }
-        let cancel = self.cancel.child_token();
         let fail_fast = job
             .strategy
             .as_ref()
