@@ -5,6 +5,7 @@
 mod architecture;
 mod bad_input;
 mod cli;
+mod github;
 mod killed;
 mod matrix;
 mod podman;
