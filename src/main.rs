@@ -5,7 +5,7 @@ use clap::Parser as _;
 use rpub::{
     cli::{Cli, World},
     events::{Event, Events},
-    ui::{self, Progress},
+    ui::{self, GitHub, Progress},
 };
 use std::{process::ExitCode, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
@@ -16,12 +16,18 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let style = cli.style();
+    let env: Arc<dyn Fn(&str) -> Option<String> + Send + Sync> =
+        Arc::new(|name| std::env::var(name).ok());
+    let github = GitHub::of(&*env).map(Arc::new);
+    let log = ui::Log {
+        github: github.is_some(),
+    };
     let level = if style.verbosity > 1 { "debug" } else { "warn" };
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::new(
             std::env::var("RPUB_LOG").unwrap_or_else(|_| format!("rpub={level}")),
         ))
-        .with_writer(std::io::stderr)
+        .with_writer(move || log)
         .with_ansi(style.color)
         .without_time()
         .init();
@@ -37,31 +43,35 @@ fn main() -> ExitCode {
                 "this machine",
                 "check the limit of processes: ulimit -u",
             );
-            ui::print_error(&error, style);
+            ui::print_error(&error, style, github.as_deref());
             return ExitCode::from(error.kind.exit_code());
         }
     };
     let code = runtime.block_on(async {
         let (events, receiver) = Events::channel();
-        let progress = Progress::start(receiver, style);
+        let progress = Progress::start(receiver, style, github.clone());
         let cancel = CancellationToken::new();
         let signals = tokio::spawn(stop_on_signals(cancel.clone(), events.clone()));
         let format = cli.format();
         let world = World {
-            env: Arc::new(|name| std::env::var(name).ok()),
+            env,
             events,
             cancel,
         };
+        let print = |answer: &ui::Answer| ui::print(answer, format, github.as_deref());
         // Boxed: the futures of all stages are as large as a page or two.
-        let outcome = Box::pin(cli.run(world, |answer| ui::print(answer, format))).await;
+        let outcome = Box::pin(cli.run(world, print)).await;
         signals.abort();
         // Its sender goes with it, so that the progress can end.
         let _ = signals.await;
         progress.finish().await;
         match outcome {
-            Ok(()) => ExitCode::SUCCESS,
+            Ok(answer) => {
+                print(&answer);
+                ExitCode::SUCCESS
+            }
             Err(error) => {
-                ui::print_error(&error, style);
+                ui::print_error(&error, style, github.as_deref());
                 ExitCode::from(error.kind.exit_code())
             }
         }

@@ -164,8 +164,8 @@ impl Cli {
         self.global.format
     }
 
-    /// Runs the command; `answer` is given its result as soon as it is known.
-    pub async fn run(self, world: World, answer: impl Fn(&Answer)) -> Result<()> {
+    /// Runs the command; its result. `answer` is given what is to be known while a command still runs.
+    pub async fn run(self, world: World, answer: impl Fn(&Answer)) -> Result<Answer> {
         let format = self.global.format;
         if format == Format::GithubMatrix && !matches!(self.command, Command::Plan(_)) {
             return Err(Error::usage(
@@ -174,19 +174,17 @@ impl Cli {
                 "use --format json",
             ));
         }
-        let result = match self.command {
-            Command::Serve(args) => return args.run(world, answer).await,
-            Command::Init(args) => args.run(self.global, world).await?,
-            Command::Status(_) => status::Args::run(&*world.env)?,
-            Command::Plan(args) => args.run(&self.global.context(world)?, format)?,
-            Command::Build(args) => args.run(&self.global.context(world)?).await?,
-            Command::Push(args) => args.run(&self.global.context(world)?).await?,
-            Command::Assemble(args) => args.run(&self.global.context(world)?).await?,
-            Command::Verify(args) => args.run(&self.global.context(world)?).await?,
-            Command::Release(args) => args.run(&self.global.context(world)?).await?,
-        };
-        answer(&result);
-        Ok(())
+        match self.command {
+            Command::Serve(args) => args.run(world, answer).await,
+            Command::Init(args) => args.run(self.global, world).await,
+            Command::Status(_) => status::Args::run(&*world.env),
+            Command::Plan(args) => args.run(&self.global.context(world)?, format),
+            Command::Build(args) => args.run(&self.global.context(world)?).await,
+            Command::Push(args) => args.run(&self.global.context(world)?).await,
+            Command::Assemble(args) => args.run(&self.global.context(world)?).await,
+            Command::Verify(args) => args.run(&self.global.context(world)?).await,
+            Command::Release(args) => args.run(&self.global.context(world)?).await,
+        }
     }
 }
 

@@ -18,11 +18,11 @@ pub(super) struct Args {
 }
 
 impl Args {
-    pub(super) async fn run(self, world: World, answer: impl Fn(&Answer)) -> Result<()> {
+    pub(super) async fn run(self, world: World, answer: impl Fn(&Answer)) -> Result<Answer> {
         let serving = serve::start(&self.folder, self.port, world.events).await?;
         answer(&Answer::Serving(serving.document()));
         world.cancel.cancelled().await;
         serving.stop().await;
-        Ok(())
+        Ok(Answer::Nothing)
     }
 }

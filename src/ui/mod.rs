@@ -4,10 +4,12 @@
 mod answer;
 mod ask;
 mod failure;
+mod github;
 mod progress;
 
 pub use answer::Answer;
 pub use ask::{YesNo, ask, can_ask};
+pub use github::GitHub;
 pub use progress::Progress;
 
 use crate::error::Error;
@@ -75,22 +77,73 @@ impl Style {
     }
 }
 
-/// A result, on stdout. A reader that has gone away is no failure.
-pub fn print(answer: &Answer, format: Format) {
-    let text = match format {
+/// A result, on stdout; for GitHub also outputs and summary. A reader that has gone away is no failure.
+pub fn print(answer: &Answer, format: Format, github: Option<&GitHub>) {
+    let mut text = match format {
         Format::Human => answer.human(),
         Format::Json | Format::GithubMatrix => answer.json(),
     };
+    if github.is_some() {
+        let harmless = github::harmless(&text);
+        if harmless != text {
+            text = match format {
+                Format::Human => harmless,
+                // The same document: a # stands in its strings only.
+                Format::Json | Format::GithubMatrix => text.replace('#', "\\u0023"),
+            };
+        }
+    }
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes());
     let _ = out.flush();
+    tell(
+        &github
+            .map(|github| github.result(answer))
+            .unwrap_or_default(),
+    );
 }
 
-/// A failure, on stderr: what, where, what to do.
-pub fn print_error(error: &Error, style: Style) {
-    let _ = std::io::stderr()
-        .lock()
-        .write_all(failure::text(error, style).as_bytes());
+/// A failure, on stderr: what, where, what to do; for GitHub also annotation and summary.
+pub fn print_error(error: &Error, style: Style, github: Option<&GitHub>) {
+    let text = failure::text(error, style);
+    let Some(github) = github else {
+        let _ = std::io::stderr().lock().write_all(text.as_bytes());
+        return;
+    };
+    let mut lines = vec![github::harmless(text.trim_end())];
+    lines.extend(github.failure(error));
+    tell(&lines);
+}
+
+fn tell(lines: &[String]) {
+    let mut err = std::io::stderr().lock();
+    for line in lines {
+        let _ = writeln!(err, "{line}");
+    }
+}
+
+/// Where tracing writes: stderr. In GitHub Actions no line of it can be a command.
+#[derive(Debug, Clone, Copy)]
+pub struct Log {
+    /// Whether this is GitHub Actions.
+    pub github: bool,
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let mut err = std::io::stderr().lock();
+        if self.github {
+            // tracing hands over whole events.
+            err.write_all(github::harmless(&String::from_utf8_lossy(bytes)).as_bytes())?;
+        } else {
+            err.write_all(bytes)?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
+    }
 }
 
 /// Bytes for people: `512 B`, `1.5 KiB`, `2.4 GiB`.

@@ -1,9 +1,9 @@
 //! Decides how events look on stderr while the work goes on.
 //! Must never slow the work: it reads a channel, and nobody waits for it but the end.
 
-use super::{Style, size};
+use super::{GitHub, Style, size};
 use crate::events::{Event, Sent};
-use std::io::Write as _;
+use std::{io::Write as _, sync::Arc};
 use tokio::{sync::mpsc::UnboundedReceiver, task::JoinHandle};
 
 /// The task that tells events until all senders are gone.
@@ -11,14 +11,24 @@ pub struct Progress(JoinHandle<()>);
 
 impl Progress {
     /// Begins to tell what `receiver` gives.
-    pub fn start(mut receiver: UnboundedReceiver<Event>, style: Style) -> Self {
+    pub fn start(
+        mut receiver: UnboundedReceiver<Event>,
+        style: Style,
+        github: Option<Arc<GitHub>>,
+    ) -> Self {
         Progress(tokio::spawn(async move {
+            // Nobody reads stderr any more: there is nobody to tell.
+            let tell = |line: &str| drop(writeln!(std::io::stderr().lock(), "{line}"));
             while let Some(event) = receiver.recv().await {
-                if let Some(line) = line(&event, style) {
-                    // Nobody reads stderr any more: there is nobody to tell.
-                    let _ = writeln!(std::io::stderr().lock(), "{line}");
-                }
+                let line = line(&event, style);
+                let line = match &github {
+                    Some(github) => github.line(&event, line),
+                    None => line,
+                };
+                line.as_deref().map_or((), tell);
             }
+            let end = github.as_deref().and_then(GitHub::end);
+            end.filter(|_| style.verbosity >= 0).map_or((), tell);
         }))
     }
 

@@ -5,6 +5,7 @@
 mod architecture;
 mod bad_input;
 mod cli;
+mod github;
 mod init;
 mod killed;
 mod matrix;
