@@ -19,7 +19,8 @@ where
     T::Err: Display,
 {
     loop {
-        let mut out = std::io::stderr().lock();
+        // Not locked while nobody types: Ctrl-C has something to say too.
+        let mut out = std::io::stderr();
         let _ = write!(out, "{question} [{default}] ");
         let _ = out.flush();
         let mut line = String::new();

@@ -1,7 +1,7 @@
 //! Decides that `rpub init` makes a folder ready to release, and that this repository is one it made ready.
 //! Must never look at what lies on this machine: logins and names are the tests' own.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
@@ -267,27 +267,26 @@ fn init_without_git_leaves_the_owner_to_github() {
     assert!(out.contains("ghcr.io/someone/api: 0.1.0"), "{out}");
 }
 
-/// On a terminal, which script(1) makes; what is typed, and what it showed.
+/// On a terminal, which script(1) makes; the keys are typed at the first question. Its exit code, and what it showed.
 fn typed(folder: &TempDir, keys: &str) -> (i32, String) {
-    let line = format!("{} init --rpub o/r", env!("CARGO_BIN_EXE_rpub"));
+    let line = format!("exec {} init --rpub o/r", env!("CARGO_BIN_EXE_rpub"));
     let mut script = command("script", folder.path());
     script.args(["-qec", &line, "/dev/null"]);
-    let mut child = script
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(keys.as_bytes())
-        .unwrap();
-    let output = child.wait_with_output().unwrap();
-    (
-        output.status.code().unwrap(),
-        String::from_utf8(output.stdout).unwrap(),
-    )
+    let script = script.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = script.spawn().unwrap();
+    // Kept open: its end would be typed as Ctrl-D.
+    let mut keyboard = child.stdin.take().unwrap();
+    let mut screen = child.stdout.take().unwrap();
+    let mut shown = Vec::new();
+    while !shown.ends_with(b"] ") {
+        let mut byte = [0];
+        assert_eq!(screen.read(&mut byte).unwrap(), 1, "{shown:?}");
+        shown.extend(byte);
+    }
+    keyboard.write_all(keys.as_bytes()).unwrap();
+    screen.read_to_end(&mut shown).unwrap();
+    let code = child.wait().unwrap().code().unwrap();
+    (code, String::from_utf8(shown).unwrap())
 }
 
 #[test]
@@ -314,8 +313,11 @@ fn init_asks_on_a_terminal() {
 #[test]
 fn init_writes_nothing_when_the_answers_end() {
     let folder = folder(&[("Containerfile", "FROM scratch\n")]);
-    // Ctrl-D on an empty line ends the input.
-    let (code, shown) = typed(&folder, "server\n\u{4}");
-    assert_eq!(code, 5, "{shown}");
+    // Ctrl-D on an empty line ends the input; Ctrl-C ends rpub.
+    for keys in ["server\n\u{4}", "\u{3}"] {
+        let (code, shown) = typed(&folder, keys);
+        assert_eq!(code, 5, "{shown}");
+        assert!(shown.contains("interrupted"), "{shown}");
+    }
     assert!(!folder.path().join(TOML).exists() && !folder.path().join(".github").exists());
 }
