@@ -3,6 +3,7 @@
 
 mod assemble;
 mod build;
+mod caches;
 mod plan;
 mod push;
 mod release;
