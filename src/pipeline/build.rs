@@ -130,12 +130,13 @@ async fn one(
         });
     };
     // Of a build that fails the steps stay: the next try begins after them.
-    let id = match engine.build(&request, &mut tell).await {
+    // Boxed: a build's state is large, and callers hold it.
+    let id = match Box::pin(engine.build(&request, &mut tell)).await {
         Err(error) if request.may_do_without_cache(&error) => {
             let text = format!("building again without the layer cache: {error}");
             context.events.send(Event::Warning(text));
             request.cache = None;
-            engine.build(&request, &mut tell).await?
+            Box::pin(engine.build(&request, &mut tell)).await?
         }
         outcome => outcome?,
     };

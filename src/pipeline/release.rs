@@ -258,7 +258,7 @@ async fn cached(
     places: &CachePlaces,
 ) {
     if !places.is_empty() {
-        let caches = Caches::open(context, plan, wanted, places).await;
+        let caches = Box::pin(Caches::open(context, plan, wanted, places)).await;
         // A relay has its caches from one build only: there is no second.
         dock.targets.caches().get_or_init(|| caches);
     }

@@ -144,8 +144,11 @@ impl Engine {
         })??;
         let wants_healthcheck = declares_healthcheck(context.text(), request.target.as_deref());
         if request.usable_cache().is_some() {
-            let pulling = self.pull_bases(request, context.text());
-            self.unless_cancelled(async { Ok(pulling.await) }).await?;
+            let pulling = async {
+                self.pull_bases(request, context.text()).await;
+                Ok(())
+            };
+            self.unless_cancelled(pulling).await?;
         }
         let id = self.build_or_stop(request, context, on_line).await?;
         let built = self.inspect(id.as_str()).await?.ok_or_else(|| {
