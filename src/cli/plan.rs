@@ -24,7 +24,8 @@ impl Args {
         if format == Format::GithubMatrix {
             let hint = "take the platform out of rpub.toml, or write that job by hand";
             let matrix = plan.matrix();
-            let matrix = matrix.map_err(|error| Error::usage(error.to_string(), "--format", hint))?;
+            let matrix =
+                matrix.map_err(|error| Error::usage(error.to_string(), "--format", hint))?;
             return Ok(Answer::Matrix(matrix));
         }
         Ok(Answer::Plan(plan.document()))

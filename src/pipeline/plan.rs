@@ -7,8 +7,8 @@ use crate::{
     events::{Event, Events},
     model::{
         nearest::nearest,
-        run::Run,
         plan::{Inputs, NoPlan, Plan, Tagging},
+        run::Run,
         spec::Spec,
         version::{BadVersion, GitRef, Revision, Version},
     },
@@ -277,9 +277,11 @@ mod tests {
     }
 
     fn ref_of(folder: &Path, asked: Option<&str>, env: &Env) -> Result<String> {
-        Ok(gather(folder, asked, Tagging::ByRef, env, &Events::default())?
-            .git_ref
-            .to_string())
+        Ok(
+            gather(folder, asked, Tagging::ByRef, env, &Events::default())?
+                .git_ref
+                .to_string(),
+        )
     }
 
     const NOTHING: fn(&str) -> Option<String> = |_| None;
@@ -345,7 +347,14 @@ mod tests {
     fn the_commit_its_time_and_the_remote_are_known() {
         let folder = repository();
         let epoch = |name: &str| (name == "SOURCE_DATE_EPOCH").then(|| "7".to_owned());
-        let inputs = gather(folder.path(), None, Tagging::ByRef, &epoch, &Events::default()).unwrap();
+        let inputs = gather(
+            folder.path(),
+            None,
+            Tagging::ByRef,
+            &epoch,
+            &Events::default(),
+        )
+        .unwrap();
         assert!(inputs.revision.is_some());
         assert_eq!(inputs.created.as_second(), 7);
         assert_eq!(inputs.source.as_deref(), Some("https://example.org/o/r"));
