@@ -23,12 +23,15 @@ pub(super) struct Args {
     /// Build for these platforms instead of this machine's
     #[arg(long, value_name = "OS/ARCH", value_delimiter = ',')]
     platform: Vec<Platform>,
+    #[command(flatten)]
+    caches: super::caches::Caches,
 }
 
 impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<Answer> {
         let plan = super::plan(context, self.git_ref.as_deref(), &self.images)?;
-        let built = release::build_and_keep(context, &plan, super::wanted(self.platform)).await?;
+        let (wanted, caches) = (super::wanted(self.platform), self.caches.into());
+        let built = release::build_and_keep(context, &plan, wanted, &caches).await?;
         let documents = built.iter().map(|built| BuiltDocument {
             name: built.image.to_string(),
             platform: built.platform.to_string(),

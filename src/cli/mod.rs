@@ -3,6 +3,7 @@
 
 mod assemble;
 mod build;
+mod caches;
 mod init;
 mod plan;
 mod push;
@@ -179,11 +180,12 @@ impl Cli {
             Command::Init(args) => args.run(self.global, world).await,
             Command::Status(_) => status::Args::run(&*world.env),
             Command::Plan(args) => args.run(&self.global.context(world)?, format),
-            Command::Build(args) => args.run(&self.global.context(world)?).await,
+            // Boxed: a build's state is large.
+            Command::Build(args) => Box::pin(args.run(&self.global.context(world)?)).await,
             Command::Push(args) => args.run(&self.global.context(world)?).await,
             Command::Assemble(args) => args.run(&self.global.context(world)?).await,
             Command::Verify(args) => args.run(&self.global.context(world)?).await,
-            Command::Release(args) => args.run(&self.global.context(world)?).await,
+            Command::Release(args) => Box::pin(args.run(&self.global.context(world)?)).await,
         }
     }
 }

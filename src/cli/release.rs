@@ -26,15 +26,18 @@ pub(super) struct Args {
     /// Overwrite version tags that are published with another digest
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    caches: super::caches::Caches,
 }
 
 impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<Answer> {
         let plan = super::plan(context, self.git_ref.as_deref(), &[])?;
+        let caches = self.caches.into();
         let source = self
             .digests
             .as_deref()
-            .map_or(Source::Built, Source::Records);
+            .map_or(Source::Built(&caches), Source::Records);
         let options = Options {
             source,
             force: self.force,

@@ -117,7 +117,7 @@ fn stages(text: &str) -> Vec<Stage> {
 }
 
 /// `$NAME`, `${NAME}` and `${NAME:-default}`, where the whole word is one of them; anything else stays as it is.
-fn expand(word: &str, arguments: &BTreeMap<String, String>) -> String {
+pub(super) fn expand(word: &str, arguments: &BTreeMap<String, String>) -> String {
     let word = word.trim_matches(['"', '\'']);
     let Some(variable) = word.strip_prefix('$') else {
         return word.to_owned();
@@ -137,7 +137,7 @@ fn expand(word: &str, arguments: &BTreeMap<String, String>) -> String {
 
 /// The instructions, one line each: continuations joined, comments and here-documents gone; each with the line it
 /// begins at, counted from 0.
-fn instructions(text: &str) -> Vec<(usize, String)> {
+pub(super) fn instructions(text: &str) -> Vec<(usize, String)> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let escape = escape_character(text);
     let lines: Vec<&str> = text.lines().collect();

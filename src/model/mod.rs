@@ -1,6 +1,8 @@
 //! Decides everything that can be decided without touching the world.
 //! Must never import tokio, HTTP, files or processes; `tests/architecture.rs` holds it to that.
 
+/// Which images a Containerfile needs that are none of its own stages.
+pub mod bases;
 /// What a Containerfile declares that must not get lost.
 pub mod containerfile;
 /// sha256 digests.

@@ -94,6 +94,22 @@ impl std::str::FromStr for Service {
     }
 }
 
+/// Where layers are cached, if anywhere.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CachePlaces {
+    /// Where steps that were built before are taken from.
+    pub from: Option<RegistrySpec>,
+    /// Where new ones are left.
+    pub to: Option<RegistrySpec>,
+}
+
+impl CachePlaces {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.from.is_none() && self.to.is_none()
+    }
+}
+
 /// One `[[image]]`.
 #[derive(Debug, Clone)]
 pub struct ImageSpec {
@@ -125,12 +141,29 @@ pub enum BadDestination {
     /// Plain HTTP to another machine.
     #[error("plain HTTP is for this machine only, not for {0}")]
     Insecure(Host),
+    /// A layer cache in a folder.
+    #[error("a layer cache is in a registry: HOST/NAMESPACE, not {0:?}")]
+    NoRegistry(String),
     /// Docker Hub without a namespace.
     #[error("Docker Hub wants a namespace: docker.io/OWNER")]
     HubNamespace,
 }
 
 impl RegistrySpec {
+    /// Where layers are cached, as `--cache-from` says it: as `--to`, but with the case of an owner's name in a variable
+    /// of GitHub's.
+    ///
+    /// # Errors
+    /// It is none, or a folder.
+    pub fn of_cache(text: &str) -> Result<Self, BadDestination> {
+        match text.to_ascii_lowercase().parse()? {
+            Destination::Registry(spec) => Ok(spec),
+            Destination::Directory(_) => {
+                Err(BadDestination::NoRegistry(text.chars().take(200).collect()))
+            }
+        }
+    }
+
     /// The rules that hold between the fields.
     pub fn check(self) -> Result<Self, BadDestination> {
         if self.insecure && !self.host.is_loopback() {
@@ -197,6 +230,27 @@ impl Destination {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cache_is_in_a_registry_whatever_the_case_of_its_owner() {
+        let spec = RegistrySpec::of_cache("ghcr.io/Owner").unwrap();
+        assert_eq!(spec.namespace.unwrap().as_str(), "owner");
+        assert!(
+            RegistrySpec::of_cache("http://127.0.0.1:5000/ns")
+                .unwrap()
+                .insecure
+        );
+        for bad in [
+            "./out",
+            "oci:out",
+            "",
+            "Owner",
+            "docker.io",
+            "http://ghcr.io/owner",
+        ] {
+            assert!(RegistrySpec::of_cache(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn destinations_are_registries_or_folders() {

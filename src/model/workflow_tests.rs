@@ -36,12 +36,12 @@ fn step<'y>(workflow: &'y Yaml, job: &str, what: &str) -> &'y Yaml {
 
 #[test]
 fn every_combination_is_yaml_and_has_the_logins_it_wants_and_no_others() {
+    let placeholder = regex::Regex::new("@[A-Z]+@").unwrap();
     for (ghcr, hub) in [(false, false), (false, true), (true, false), (true, true)] {
         for program in [Program::Checkout, released()] {
             let made = workflow("main", ghcr, hub, program.clone());
             let text = made.text();
             assert!(text.starts_with(HEADER));
-            let placeholder = regex::Regex::new("@[A-Z]+@").unwrap();
             assert!(!placeholder.is_match(&text), "{text}");
             let yaml = read(&text);
             for (job, name) in [

@@ -1,7 +1,7 @@
 //! Decides what is built for a plan, and that what was built is what was asked for.
 //! Must never push, nor let a wrong image go on.
 
-use super::{context::Context, scraps::Scraps};
+use super::{context::Context, push::Dock, scraps::Scraps};
 use crate::{
     error::{Error, Kind, Result},
     events::{Event, Stage},
@@ -11,7 +11,7 @@ use crate::{
         reference::RepositoryName,
         run::Run,
     },
-    podman::{BuildRequest, Engine, ImageId, Inspected, Steps},
+    podman::{self, BuildRequest, Engine, ImageId, Inspected, Steps},
 };
 
 /// An image in podman's storage that passed its checks.
@@ -50,13 +50,13 @@ impl Wanted {
 
 /// Builds every image of the plan for the platforms wanted, one after the other, in the plan's order.
 ///
-/// The first failure ends it (exit 3). With nothing to build it is a usage error.
+/// The layer caches before which `dock` stands are used. The first failure ends it (exit 3). With nothing to build it is a usage error.
 pub async fn images(
     context: &Context,
     engine: &Engine,
     plan: &Plan,
     wanted: &Wanted,
-    scraps: &Scraps,
+    (scraps, dock): (&Scraps, Option<&Dock>),
 ) -> Result<Vec<Built>> {
     context.stage(Stage::Build);
     if !engine.builds_the_same_twice() {
@@ -69,7 +69,16 @@ pub async fn images(
     for image in &plan.images {
         for (platform, file) in &image.spec.platforms {
             if wanted.includes(platform) {
-                built.push(one(context, engine, (image, platform, file), plan, scraps).await?);
+                built.push(
+                    one(
+                        context,
+                        engine,
+                        (image, platform, file),
+                        plan,
+                        (scraps, dock),
+                    )
+                    .await?,
+                );
             }
         }
     }
@@ -96,11 +105,12 @@ async fn one(
     engine: &Engine,
     (image, platform, file): (&ImagePlan, &Platform, &str),
     plan: &Plan,
-    scraps: &Scraps,
+    (scraps, dock): (&Scraps, Option<&Dock>),
 ) -> Result<Built> {
     let mut labels = image.labels.clone();
     labels.extend(provenance(plan.run.as_ref(), engine.version()));
-    let request = BuildRequest {
+    let caches = dock.and_then(|dock| Some((dock, dock.targets.caches().get()?)));
+    let mut request = BuildRequest {
         context: context.path(&image.spec.context),
         containerfile: context.path(file),
         platform: platform.clone(),
@@ -110,10 +120,15 @@ async fn one(
         target: image.spec.target.clone(),
         timestamp: Some(plan.created.as_second()),
         no_cache: false,
+        cache: caches.and_then(|(dock, caches)| caches.of(dock, image.name(), platform)),
     };
     let mut steps = Steps::default();
     let mut tell = |line: &str| {
         steps.hear(line);
+        // At once: the build may be broken off at the next line.
+        if let Some(name) = podman::fetched(line) {
+            scraps.note_fetched(name);
+        }
         context.events.send(Event::BuildLine {
             image: image.name().to_string(),
             platform: platform.clone(),
@@ -121,7 +136,16 @@ async fn one(
         });
     };
     // Of a build that fails the steps stay: the next try begins after them.
-    let id = engine.build(&request, &mut tell).await?;
+    // Boxed: a build's state is large, and callers hold it.
+    let id = match Box::pin(engine.build(&request, &mut tell)).await {
+        Err(error) if request.may_do_without_cache(&error) => {
+            let text = format!("building again without the layer cache: {error}");
+            context.events.send(Event::Warning(text));
+            request.cache = None;
+            Box::pin(engine.build(&request, &mut tell)).await?
+        }
+        outcome => outcome?,
+    };
     scraps.note_steps(steps.made());
     let inspected = engine.inspect(id.as_str()).await?.ok_or_else(|| {
         Error::new(

@@ -1,6 +1,8 @@
 //! Decides nothing; names the stages.
 //! Must never hold a stage's own logic.
 
+/// Layer caches in registries, behind the relay.
+pub mod cache;
 /// What all stages share.
 pub mod context;
 mod earlier;

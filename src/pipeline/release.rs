@@ -4,6 +4,7 @@
 use super::{
     assemble::{self, List},
     build::{self, Wanted},
+    cache::Caches,
     context::Context,
     earlier,
     journal::{self, DiskLedger, Locks},
@@ -19,7 +20,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     events::{Event, Stage},
-    model::{journal::Step, plan::Plan, record::Record, report::Report},
+    model::{journal::Step, plan::Plan, record::Record, report::Report, spec::CachePlaces},
     podman::{Connect, Engine, ImageId, Inspected},
     relay,
 };
@@ -29,8 +30,8 @@ use tokio_util::sync::CancellationToken;
 /// Where the images of a release come from.
 #[derive(Debug, Clone, Copy)]
 pub enum Source<'a> {
-    /// All of them are built here.
-    Built,
+    /// All of them are built here, with the layer caches in these places.
+    Built(&'a CachePlaces),
     /// Other machines have pushed them and left their digest records in this folder.
     Records(&'a Path),
 }
@@ -51,7 +52,7 @@ pub async fn release(context: &Context, plan: &Plan, options: Options<'_>) -> Re
     let check = || match options.source {
         // What is wrong with them is told before anything is asked of a registry.
         Source::Records(folder) => assemble::check_records(plan, &records::read(folder)?).map(drop),
-        Source::Built => Ok(()),
+        Source::Built(_) => Ok(()),
     };
     around(
         context,
@@ -62,9 +63,11 @@ pub async fn release(context: &Context, plan: &Plan, options: Options<'_>) -> Re
             with_engine(context, async |engine, scraps| {
                 let make = async |dock: &Dock| {
                     let records = match options.source {
-                        Source::Built => {
+                        Source::Built(caches) => {
+                            cached(context, plan, &Wanted::All, dock, caches).await;
+                            let from = (scraps, Some(dock));
                             let built =
-                                build::images(context, engine, plan, &Wanted::All, scraps).await?;
+                                build::images(context, engine, plan, &Wanted::All, from).await?;
                             push::images(context, engine, dock, plan, &built).await?
                         }
                         Source::Records(folder) => {
@@ -220,20 +223,60 @@ pub async fn build_and_keep(
     context: &Context,
     plan: &Plan,
     wanted: Option<Wanted>,
+    caches: &CachePlaces,
 ) -> Result<Vec<build::Built>> {
     with_engine(context, async |engine, scraps| {
+        let dock = dock_of_caches(context, caches).await;
         let wanted = wanted.unwrap_or_else(|| Wanted::These(vec![engine.platform().clone()]));
         let work = async {
-            let mut built = build::images(context, engine, plan, &wanted, scraps).await?;
+            if let Some(dock) = &dock {
+                cached(context, plan, &wanted, dock, caches).await;
+            }
+            let with = (scraps, dock.as_ref());
+            let mut built = build::images(context, engine, plan, &wanted, with).await?;
             scraps.keep(engine, true).await?;
             for one in &mut built {
                 one.name = super::scraps::kept_name(&one.image, &one.platform);
             }
             Ok(built)
         };
-        context.unless_interrupted(work).await
+        let outcome = context.unless_interrupted(work).await;
+        if let Some(dock) = dock {
+            dock.close().await;
+        }
+        outcome
     })
     .await
+}
+
+/// Opens the layer caches behind a relay; what is wrong with them is a warning.
+async fn cached(
+    context: &Context,
+    plan: &Plan,
+    wanted: &Wanted,
+    dock: &Dock,
+    places: &CachePlaces,
+) {
+    if !places.is_empty() {
+        let caches = Box::pin(Caches::open(context, plan, wanted, places)).await;
+        // A relay has its caches from one build only: there is no second.
+        dock.targets.caches().get_or_init(|| caches);
+    }
+}
+
+/// A relay that nothing but layer caches stand behind; None where none is asked for, or, with a warning, cannot be opened.
+async fn dock_of_caches(context: &Context, places: &CachePlaces) -> Option<Dock> {
+    if places.is_empty() {
+        return None;
+    }
+    match Dock::open(context, Arc::new(Targets::none())).await {
+        Ok(dock) => Some(dock),
+        Err(error) => {
+            let text = format!("no layer cache is used: {error}");
+            context.events.send(Event::Warning(text));
+            None
+        }
+    }
 }
 
 /// Pushes what [`build_and_keep`] kept, by digest.

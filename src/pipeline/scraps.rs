@@ -23,6 +23,8 @@ pub struct Scraps {
 #[derive(Debug, Clone)]
 enum Scrap {
     Image(String),
+    /// Only its name goes: what a build fetched is to later builds what it would have made itself.
+    Fetched(String),
     List(String),
     /// By the first digits of its id; it has no name.
     Step(String),
@@ -61,6 +63,12 @@ impl Scraps {
     /// adds no files, and none that another run's image shares at that moment.
     pub fn note_steps(&self, made: Vec<String>) {
         lock(&self.made).extend(made.into_iter().map(Scrap::Step));
+    }
+
+    /// Notes an image that was fetched from a layer cache, by the name that podman gave it: the cache's at the relay, which
+    /// means nothing after this run.
+    pub fn note_fetched(&self, name: &str) {
+        self.note(Scrap::Fetched(name.to_owned()));
     }
 
     /// A name for an image of this run; two runs at once never share one.
@@ -130,6 +138,7 @@ impl Scraps {
             for scrap in made {
                 let (name, done) = match &scrap {
                     Scrap::Image(name) => (name, engine.untag_or_remove(name).await),
+                    Scrap::Fetched(name) => (name, engine.untag(name).await),
                     Scrap::List(name) => (name, engine.manifest_remove(name).await),
                     Scrap::Step(id) => (id, engine.remove_step(id).await),
                 };

@@ -1,16 +1,17 @@
 //! Decides which targets each image of a plan has, and opens them.
 //! Must never open the same registry twice: back-off and tokens belong to the host.
 
-use super::context::Context;
+use super::{cache::Caches, context::Context};
 use crate::{
     error::{Error, Result},
     model::{
+        fault::Policy,
         plan::Plan,
         reference::{Host, RepositoryName},
         spec::{Destination, RegistrySpec, Service},
     },
     registry::{self, CredentialSource, Environment, Registry},
-    relay::Routes,
+    relay::{Cache, Routes},
     retry::Patience,
     store::Store,
     target::Target,
@@ -18,7 +19,8 @@ use crate::{
 use std::{
     collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 /// Every image's targets, in the order of rpub.toml.
@@ -26,9 +28,25 @@ pub struct Targets {
     by_image: BTreeMap<RepositoryName, Vec<Arc<dyn Target>>>,
     folders: Vec<PathBuf>,
     patience: Patience,
+    caches: OnceLock<Caches>,
 }
 
 impl Targets {
+    /// None at all: for a relay that only layer caches stand behind.
+    pub fn none() -> Targets {
+        Targets {
+            by_image: BTreeMap::new(),
+            folders: Vec::new(),
+            patience: Patience::new(Duration::ZERO),
+            caches: OnceLock::new(),
+        }
+    }
+
+    /// The layer caches of this run; the first ones that are given stay.
+    pub fn caches(&self) -> &OnceLock<Caches> {
+        &self.caches
+    }
+
     /// Opens what the plan names; nothing is asked of a registry yet.
     pub fn open(context: &Context, plan: &Plan) -> Result<Targets> {
         let mut registries: HashMap<Host, Registry> = HashMap::new();
@@ -49,7 +67,8 @@ impl Targets {
                         let registry = if let Some(known) = registries.get(&spec.host) {
                             known.clone()
                         } else {
-                            let opened = Self::registry(context, spec, &patience)?;
+                            let opened =
+                                self::registry(context, spec, context.spec.retry, &patience)?;
                             registries.insert(spec.host.clone(), opened.clone());
                             opened
                         };
@@ -63,24 +82,8 @@ impl Targets {
             by_image,
             folders,
             patience,
+            caches: OnceLock::new(),
         })
-    }
-
-    fn registry(context: &Context, spec: &RegistrySpec, patience: &Patience) -> Result<Registry> {
-        let mut options = registry::Options::new(spec.host.clone());
-        options.insecure = spec.insecure;
-        options.ca_file = spec.ca_file.as_ref().map(|path| context.path(path));
-        if spec.service == Service::DockerHub {
-            options.hub_api = spec.api.clone().or(options.hub_api);
-        }
-        options.policy = context.spec.retry;
-        options.patience = patience.clone();
-        options.timeouts = context.timeouts;
-        let credentials =
-            CredentialSource::new(context.authfile.clone(), Environment::of_process())?;
-        // Requests are stopped by dropping them; tags that began to move must be let finish.
-        let requests = tokio_util::sync::CancellationToken::new();
-        Registry::new(options, credentials, context.events.clone(), requests)
     }
 
     /// Tags begin to move: from here on everything must come to an end, by as many tries as it takes.
@@ -126,8 +129,34 @@ impl Targets {
     }
 }
 
+/// Opens a registry; nothing is asked of it yet.
+pub(super) fn registry(
+    context: &Context,
+    spec: &RegistrySpec,
+    policy: Policy,
+    patience: &Patience,
+) -> Result<Registry> {
+    let mut options = registry::Options::new(spec.host.clone());
+    options.insecure = spec.insecure;
+    options.ca_file = spec.ca_file.as_ref().map(|path| context.path(path));
+    if spec.service == Service::DockerHub {
+        options.hub_api = spec.api.clone().or(options.hub_api);
+    }
+    options.policy = policy;
+    options.patience = patience.clone();
+    options.timeouts = context.timeouts;
+    let credentials = CredentialSource::new(context.authfile.clone(), Environment::of_process())?;
+    // Requests are stopped by dropping them; tags that began to move must be let finish.
+    let requests = tokio_util::sync::CancellationToken::new();
+    Registry::new(options, credentials, context.events.clone(), requests)
+}
+
 impl Routes for Targets {
     fn targets(&self, name: &RepositoryName) -> Option<Vec<Arc<dyn Target>>> {
         self.by_image.get(name).cloned()
+    }
+
+    fn cache(&self, name: &RepositoryName) -> Option<Cache> {
+        self.caches.get()?.named(name)
     }
 }

@@ -1,6 +1,7 @@
 //! Decides what podman is asked to build, and when it is asked again.
 //! Must never push, nor call an image built that is not what was asked for.
 
+use super::cache::BuildCache;
 use super::check::{check_built, is_for};
 use super::context::{Context, RESERVED};
 use super::libpod::{Failure, Lines};
@@ -47,6 +48,8 @@ pub struct BuildRequest {
     pub timestamp: Option<i64>,
     /// Whether to build every step again.
     pub no_cache: bool,
+    /// A layer cache in a registry.
+    pub cache: Option<BuildCache>,
 }
 
 /// An image's id in podman's storage: 64 hex digits, the digest of its config. It is not the digest of any registry.
@@ -81,7 +84,7 @@ impl Engine {
     /// Builds an image in docker format, names it, and checks that it is what was asked for; `on_line` gets every line
     /// that podman prints, as it comes (control characters included).
     ///
-    /// An image for the wrong platform, as podman 4.3's layer cache can give, is built once more without the cache.
+    /// An image for the wrong platform, as podman 4.3's layer cache can give, is built once more without any cache.
     /// Cancelled, it ends the running step and waits (bounded) until podman has tidied up, if rpub started that podman.
     /// Another podman, and any whose future is dropped, only sees rpub hang up: 4.3 then builds on to the end.
     ///
@@ -140,6 +143,13 @@ impl Engine {
             )
         })??;
         let wants_healthcheck = declares_healthcheck(context.text(), request.target.as_deref());
+        if request.usable_cache().is_some() {
+            let pulling = async {
+                self.pull_bases(request, context.text()).await;
+                Ok(())
+            };
+            self.unless_cancelled(pulling).await?;
+        }
         let id = self.build_or_stop(request, context, on_line).await?;
         let built = self.inspect(id.as_str()).await?.ok_or_else(|| {
             engine_error(
@@ -187,7 +197,7 @@ impl Engine {
         context: Context,
         on_line: &mut (dyn FnMut(&str) + Send),
     ) -> Result<ImageId> {
-        let query = query(request);
+        let query = request.query(self.version());
         let labelled = with_labels(context.text(), request.target.as_deref(), &request.labels);
         let (body, trouble) = context.stream(labelled);
         let call = self
@@ -196,6 +206,11 @@ impl Engine {
             .query(&query)
             .header("Content-Type", "application/x-tar")
             .body(reqwest::Body::wrap_stream(body));
+        let call = match request.usable_cache() {
+            // Nobody else is asked in such a build, so nobody else is shown it.
+            Some(cache) => call.header("X-Registry-Auth", cache.login().header()?),
+            None => call,
+        };
         let mut told = Told::new(request);
         let outcome = async {
             let mut lines = Lines::of(self.libpod.send(call).await?);
@@ -248,27 +263,33 @@ fn lost_a_step(error: &Error) -> bool {
             .any(|words| error.what.contains(words))
 }
 
-fn query(request: &BuildRequest) -> Vec<(&'static str, String)> {
-    let json = |map: &BTreeMap<String, String>| serde_json::json!(map).to_string();
-    let mut query = vec![
-        // podman's default, OCI, has no HEALTHCHECK.
-        ("outputformat", media_type::DOCKER_MANIFEST.to_owned()),
-        ("dockerfile", RESERVED.to_owned()),
-        ("excludes", serde_json::json!([RESERVED]).to_string()),
-        ("platform", request.platform.to_string()),
-        ("t", request.tag.clone()),
-        ("buildargs", json(&request.args)),
-        // Not the default; nothing would be cached.
-        ("layers", "true".to_owned()),
-        ("nocache", request.no_cache.to_string()),
-        ("rm", "true".to_owned()),
-        ("forcerm", "true".to_owned()),
-    ];
-    if let Some(seconds) = request.timestamp {
-        query.push(("timestamp", seconds.to_string()));
+impl BuildRequest {
+    /// The query of the build call, for a podman of this version.
+    pub(super) fn query(&self, version: &str) -> Vec<(&'static str, String)> {
+        let json = |map: &BTreeMap<String, String>| serde_json::json!(map).to_string();
+        let mut query = vec![
+            // podman's default, OCI, has no HEALTHCHECK.
+            ("outputformat", media_type::DOCKER_MANIFEST.to_owned()),
+            ("dockerfile", RESERVED.to_owned()),
+            ("excludes", serde_json::json!([RESERVED]).to_string()),
+            ("platform", self.platform.to_string()),
+            ("t", self.tag.clone()),
+            ("buildargs", json(&self.args)),
+            // Not the default; nothing would be cached.
+            ("layers", "true".to_owned()),
+            ("nocache", self.no_cache.to_string()),
+            ("rm", "true".to_owned()),
+            ("forcerm", "true".to_owned()),
+        ];
+        query.extend(self.date(version));
+        query.extend(
+            self.usable_cache()
+                .into_iter()
+                .flat_map(|cache| cache.query(version)),
+        );
+        if let Some(target) = &self.target {
+            query.push(("target", target.clone()));
+        }
+        query
     }
-    if let Some(target) = &request.target {
-        query.push(("target", target.clone()));
-    }
-    query
 }

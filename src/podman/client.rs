@@ -5,6 +5,7 @@ use super::{Engine, engine_error};
 use crate::error::{Error, Result};
 use crate::model::{fault::one_line, platform::Platform};
 use podman_api::{Podman, opts::ImageTagOpts};
+use reqwest::Method;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -168,6 +169,32 @@ impl Engine {
                 Ok(()) => Ok(()),
                 Err(error) if is_missing(&error) => Ok(()),
                 Err(error) => Err(failed("podman could not remove the name", name, error)),
+            }
+        })
+        .await
+    }
+
+    /// Takes a name, `repository:tag`, from an image that stays, even without any. No such name is fine.
+    pub async fn untag(&self, name: &str) -> Result<()> {
+        let call = self
+            .libpod
+            .request(Method::POST, &["images", name, "untag"]);
+        let query = name
+            .rsplit_once(':')
+            .map(|(repo, tag)| [("repo", repo), ("tag", tag)]);
+        self.unless_cancelled(async {
+            match self
+                .libpod
+                .send(call.query(&query.unwrap_or_default()))
+                .await
+            {
+                Ok(_) => Ok(()),
+                Err(failure) if failure.status == Some(404) => Ok(()),
+                Err(failure) => Err(failure.into_error(
+                    "podman could not take the name away",
+                    name,
+                    "try `podman untag` by hand to see why",
+                )),
             }
         })
         .await

@@ -21,7 +21,7 @@ pub struct Login<'a> {
 
 impl Login<'_> {
     /// The value of X-Registry-Auth: URL-safe base64 of JSON.
-    fn header(&self) -> Result<HeaderValue> {
+    pub(super) fn header(&self) -> Result<HeaderValue> {
         let json = serde_json::json!({
             "username": self.user,
             "password": self.password.expose_secret(),

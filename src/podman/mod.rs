@@ -6,6 +6,8 @@
 
 /// Builds: the request, the stream of lines, the step that failed.
 pub mod build;
+/// A layer cache in a registry.
+mod cache;
 /// Whether what was built is what was asked for.
 pub mod check;
 /// The calls that podman-api makes well.
@@ -26,11 +28,12 @@ mod steps;
 mod told;
 
 pub use build::{BuildRequest, ImageId};
+pub use cache::BuildCache;
 pub use check::check_built;
 pub use client::Inspected;
 pub use lists::Login;
 pub use socket::Connect;
-pub use steps::Steps;
+pub use steps::{Steps, fetched};
 
 use crate::error::{Error, Kind, Result};
 use crate::model::platform::Platform;

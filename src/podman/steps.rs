@@ -7,6 +7,8 @@ pub struct Steps {
     /// Whether the stage has only begun, from an image that somebody else made.
     at_base: bool,
     cached: Option<String>,
+    /// Whether the step's image was just fetched from a layer cache: it is not from before the build.
+    fetched: bool,
     made: Vec<String>,
 }
 
@@ -20,8 +22,11 @@ impl Steps {
             let base = words.find(|word| !word.starts_with("--"));
             self.at_base = from && base.is_none_or(|base| !base.eq_ignore_ascii_case("scratch"));
             self.cached = None;
+            self.fetched = false;
+        } else if fetched(line).is_some() {
+            self.fetched = true;
         } else if let Some(id) = line.strip_prefix("--> Using cache ") {
-            self.cached = Some(id.trim().to_owned());
+            self.cached = (!self.fetched).then(|| id.trim().to_owned());
         } else if let Some(id) = line.strip_prefix("--> ") {
             let id = id.trim();
             let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
@@ -39,6 +44,20 @@ impl Steps {
     }
 }
 
+/// The name that an image has in podman's storage which this line says came from a layer cache.
+///
+/// 5.x says `REPOSITORY:KEY:KEY`, 4.3 without the second key; a key is 64 hex digits.
+pub fn fetched(line: &str) -> Option<&str> {
+    let name = line.strip_prefix("--> Cache pulled from remote ")?.trim();
+    let key = |part: &str| part.len() == 64 && part.bytes().all(|b| b.is_ascii_hexdigit());
+    let mut names = name.match_indices(':').filter_map(|(colon, _)| {
+        let end = colon + 1 + 64;
+        let is_key = name.get(colon + 1..end).is_some_and(key);
+        is_key.then(|| name.get(..end)).flatten()
+    });
+    names.next()
+}
+
 /// `COPY x /` of `STEP 2/3: COPY x /` or `[1/2] STEP 2/3: COPY x /`.
 pub(super) fn instruction(line: &str) -> Option<&str> {
     let rest = match line.strip_prefix('[') {
@@ -53,6 +72,32 @@ pub(super) fn instruction(line: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_came_from_a_layer_cache_is_of_this_build() {
+        let id = format!("429fe6f4ee8{}", "0".repeat(53));
+        let key = "ab".repeat(32);
+        let name = format!("127.0.0.1:1/cache:{key}");
+        for told in [name.clone(), format!("{name}:{key}")] {
+            let line = format!("--> Cache pulled from remote {told}");
+            assert_eq!(fetched(&line), Some(&*name));
+            let mut steps = Steps::default();
+            for line in [
+                "STEP 2/3: RUN x",
+                &line,
+                &format!("--> Using cache {id}"),
+                "--> 429fe6f4ee8",
+                "STEP 3/3: RUN y",
+                &format!("--> Using cache {id}"),
+                "--> 429fe6f4ee8",
+            ] {
+                steps.hear(line);
+            }
+            assert_eq!(steps.made(), ["429fe6f4ee8"]);
+        }
+        assert_eq!(fetched("--> Cache pulled from remote x:1"), None);
+        assert_eq!(fetched(&name), None);
+    }
 
     #[test]
     fn only_what_the_build_made_is_named() {

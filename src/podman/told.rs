@@ -130,6 +130,7 @@ mod tests {
             target: None,
             timestamp: None,
             no_cache: false,
+            cache: None,
         })
     }
 

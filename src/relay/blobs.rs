@@ -3,6 +3,7 @@
 
 use super::{
     answer::{Answer, CONTENT_DIGEST, Code, Refusal, UPLOAD_UUID, answer},
+    cache::Cache,
     fanout::{Found, Targets},
     path::UploadId,
     range::content_range,
@@ -23,18 +24,22 @@ pub(super) struct Within {
     pub(super) session: Arc<Session>,
     pub(super) name: RepositoryName,
     pub(super) targets: Targets,
+    /// Where the name is a layer cache's, and no part of the release.
+    pub(super) cache: Option<Cache>,
 }
 
 impl Within {
     /// A target of this repository failed and nobody took the fault yet: what podman would send now is wasted.
     pub(super) fn refuse_after_fault(&self) -> Result<(), Refusal> {
         let fault = self.session.state().fault(&self.name);
+        let fault = fault.filter(|_| self.cache.is_none());
         fault.map_or(Ok(()), |fault| Err(Refusal::of_fault(&fault)))
     }
 
     async fn find(&self, digest: Digest) -> Result<Option<Found>, Refusal> {
         let found = self.session.find_blob(&self.name, &self.targets, digest);
-        found.await.map_err(|fault| Refusal::of_fault(&fault))
+        let found = self.forgiven(found.await);
+        found.map_err(|fault| Refusal::of_fault(&fault))
     }
 
     fn disk_failed(&self, error: &std::io::Error) -> Refusal {

@@ -1,5 +1,5 @@
 //! Decides how blobs and manifests reach every target of a repository, and when the relay may say that they are there.
-//! Must never write a tag to a target, nor send a manifest before all that it names is confirmed on every target.
+//! Must never write a tag, nor send a manifest before all that it names is confirmed on every target.
 
 use super::session::{Confirmed, Outcome, Session};
 use crate::events::Event;

@@ -1,4 +1,4 @@
-//! Decides what podman's requests about manifests and tags do. Tags live in the session and nowhere else.
+//! Decides what podman's requests about manifests and tags do. But for a layer cache's, tags live in the session alone.
 //! Must never store a manifest of which a part is missing, nor one under another digest than its own.
 
 use super::{
@@ -56,20 +56,24 @@ impl Within {
                 format!("what came has the digest {digest}"),
             ));
         }
-        self.refuse_after_fault()?;
-        self.session
-            .send_manifest(&self.name, &self.targets, &manifest)
-            .await
-            .map_err(|why| match why {
-                NotSent::Fault(fault) => Refusal::of_fault(&fault),
-                NotSent::Missing(digest) => {
-                    Refusal::new(Code::ManifestBlobUnknown, format!("{digest} is not there"))
-                }
-                NotSent::Size(digest, size) => Refusal::new(
-                    Code::ManifestInvalid,
-                    format!("{digest} has {size} bytes, not what the manifest says"),
-                ),
-            })?;
+        if let Some(cache) = &self.cache {
+            self.put_cached(cache, reference, &manifest).await;
+        } else {
+            self.refuse_after_fault()?;
+            self.session
+                .send_manifest(&self.name, &self.targets, &manifest)
+                .await
+                .map_err(|why| match why {
+                    NotSent::Fault(fault) => Refusal::of_fault(&fault),
+                    NotSent::Missing(digest) => {
+                        Refusal::new(Code::ManifestBlobUnknown, format!("{digest} is not there"))
+                    }
+                    NotSent::Size(digest, size) => Refusal::new(
+                        Code::ManifestInvalid,
+                        format!("{digest} has {size} bytes, not what the manifest says"),
+                    ),
+                })?;
+        }
         self.session
             .state()
             .keep_manifest(&self.name, reference, manifest);

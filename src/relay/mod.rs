@@ -1,8 +1,9 @@
 //! Decides what the loopback registry is to the rest of rpub: podman pushes to it once, every target gets the same bytes.
-//! Must never listen beyond loopback, write a tag to a target, or keep anything after the run.
+//! Must never listen beyond loopback, write a tag to what is released to, or keep anything after the run.
 
 mod answer;
 mod blobs;
+mod cache;
 mod fanout;
 mod manifests;
 mod path;
@@ -24,6 +25,7 @@ use crate::model::{
 };
 use crate::target::Target;
 use axum::serve::ListenerExt;
+pub use cache::{Cache, Use};
 use secrecy::SecretString;
 use server::{App, Gate, Mode};
 use session::Session;
@@ -89,6 +91,11 @@ pub trait Routes: Send + Sync + 'static {
     /// The targets of a repository; None where it is not part of this run. With no targets at all the relay alone holds
     /// what is pushed.
     fn targets(&self, name: &RepositoryName) -> Option<Vec<Arc<dyn Target>>>;
+
+    /// The layer cache that a repository stands for, where it has no targets.
+    fn cache(&self, _name: &RepositoryName) -> Option<Cache> {
+        None
+    }
 }
 
 /// What podman really sent as uploads; what it found here already is not counted.

@@ -51,6 +51,20 @@ pub(super) enum Route {
     Upload(RepositoryName, UploadId),
 }
 
+impl Route {
+    /// The repository, where the path names one.
+    pub(super) fn name(&self) -> Option<&RepositoryName> {
+        match self {
+            Route::Base => None,
+            Route::Tags(name)
+            | Route::Manifest(name, _)
+            | Route::Blob(name, _)
+            | Route::Uploads(name)
+            | Route::Upload(name, _) => Some(name),
+        }
+    }
+}
+
 /// Why a path is none of them.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum NoRoute {

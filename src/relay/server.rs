@@ -5,6 +5,7 @@ use super::{
     Routes,
     answer::{API_VERSION, Answer, Code, Refusal, answer},
     blobs::Within,
+    cache::{Cache, Use},
     path::{NoRoute, Route, parse},
     read_only::Reading,
     session::Session,
@@ -171,17 +172,26 @@ async fn read(app: &App, routes: &dyn Routes, route: Route, parts: &Parts) -> An
 async fn write(session: &Arc<Session>, route: Route, parts: &Parts, body: Body) -> Answer {
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let headers = &parts.headers;
-    let within = |name: RepositoryName| match session.routes.targets(&name) {
-        Some(targets) => Ok(Within {
+    let within = |name: RepositoryName| {
+        let routes = &session.routes;
+        let (targets, cache) = match (routes.targets(&name), routes.cache(&name)) {
+            (Some(targets), _) => (targets, None),
+            (None, Some(cache)) => (cache.targets(), Some(cache)),
+            (None, None) => {
+                let text = format!("{name} is not part of this release");
+                return Err(Refusal::new(Code::NameUnknown, text));
+            }
+        };
+        Ok(Within {
             session: Arc::clone(session),
             name,
             targets,
-        }),
-        None => Err(Refusal::new(
-            Code::NameUnknown,
-            format!("{name} is not part of this release"),
-        )),
+            cache,
+        })
     };
+    if let Some(cache) = read_cache(session, &route) {
+        return from_cache(&cache, route, parts, within).await;
+    }
     match (parts.method.as_str(), route) {
         ("HEAD", Route::Blob(name, digest)) => within(name)?.head_blob(digest).await,
         ("GET", Route::Blob(name, digest)) => within(name)?.get_blob(digest, headers).await,
@@ -201,6 +211,33 @@ async fn write(session: &Arc<Session>, route: Route, parts: &Parts, body: Body) 
             within(name)?.put_manifest(&reference, headers, body).await
         }
         ("GET" | "HEAD", Route::Tags(name)) => within(name)?.list_tags(&query),
+        _ => Err(unsupported(&parts.method)),
+    }
+}
+
+/// The layer cache that is asked, where podman reads from one.
+fn read_cache(session: &Session, route: &Route) -> Option<Cache> {
+    let name = route.name()?;
+    let cache = session.routes.cache(name)?;
+    let released = session.routes.targets(name).is_some();
+    (cache.usage() == Use::From && !released).then_some(cache)
+}
+
+async fn from_cache(
+    cache: &Cache,
+    route: Route,
+    parts: &Parts,
+    within: impl Fn(RepositoryName) -> Result<Within, Refusal>,
+) -> Answer {
+    match (parts.method.as_str(), route) {
+        ("GET" | "HEAD", Route::Manifest(name, reference)) => {
+            within(name)?.get_cached(cache, &reference).await
+        }
+        ("HEAD", Route::Blob(name, digest)) => within(name)?.head_cached_blob(digest),
+        ("GET", Route::Blob(name, digest)) => {
+            let within = within(name)?;
+            within.get_cached_blob(cache, digest, &parts.headers).await
+        }
         _ => Err(unsupported(&parts.method)),
     }
 }

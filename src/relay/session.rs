@@ -93,27 +93,37 @@ impl Session {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A finished and checked upload becomes a blob of the spool; one file for each digest.
+    /// A finished and checked upload becomes a blob of the spool.
     pub(super) fn adopt(
         &self,
         digest: Digest,
         size: u64,
         file: NamedTempFile,
     ) -> io::Result<LocalBlob> {
+        let blob = self.keep(digest, size, file)?;
         let mut state = self.state();
         state.received.blobs += 1;
         state.received.bytes += size;
-        let blob = if let Some(blob) = state.blobs.get(&digest) {
-            blob.clone()
-        } else {
-            let path = self.spool.path().join(digest.hex());
-            file.persist(&path).map_err(|e| e.error)?;
-            let blob = LocalBlob { digest, size, path };
-            state.blobs.insert(digest, blob.clone());
-            blob
-        };
         drop(state);
         self.events.send(Event::Received { digest, size });
+        Ok(blob)
+    }
+
+    /// A checked file becomes a blob of the spool; one file for each digest.
+    pub(super) fn keep(
+        &self,
+        digest: Digest,
+        size: u64,
+        file: NamedTempFile,
+    ) -> io::Result<LocalBlob> {
+        let mut state = self.state();
+        if let Some(blob) = state.blobs.get(&digest) {
+            return Ok(blob.clone());
+        }
+        let path = self.spool.path().join(digest.hex());
+        file.persist(&path).map_err(|e| e.error)?;
+        let blob = LocalBlob { digest, size, path };
+        state.blobs.insert(digest, blob.clone());
         Ok(blob)
     }
 

@@ -216,6 +216,7 @@ async fn podman_reads_ignore_files_as_rpub_does() {
         ]);
         let request = BuildRequest {
             no_cache: true,
+            cache: None,
             ..request(folder.path(), &names)
         };
         let id = engine.build(&request, &mut |_| {}).await.unwrap();
