@@ -3,7 +3,7 @@
 
 use crate::runner::Outcome::{Cancelled, Skipped, Success};
 use crate::support::faults::{Fault, Rule};
-use crate::world::{MAIN, World, ended, eventually, well};
+use crate::world::{MAIN, World, ended, eventually, taken_back, well};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn workflow_cancelled_while_it_pushes_changes_nothing_and_can_go_on_fr_020() {
@@ -60,23 +60,7 @@ async fn workflow_cancelled_while_tags_move_takes_them_back_fr_020() {
     let report = run.wait();
     ended(&report, Success, Success, Cancelled);
     let (_, log) = report.step("release", "Release");
-    let after = world.state().await;
-    for (tag, digest) in &before["app"] {
-        assert_eq!(
-            after["app"].get(tag),
-            Some(digest),
-            "{tag} is as it was: {log}"
-        );
-    }
-    let new: Vec<_> = after["app"]
-        .keys()
-        .filter(|tag| !before["app"].contains_key(*tag))
-        .collect();
-    assert!(
-        new.iter()
-            .all(|tag| *tag == "1.2.1" && log.contains(":1.2.1")),
-        "{new:?}: {log}"
-    );
+    taken_back(&before, &world.state().await, "1.2.1", log);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -39,12 +39,12 @@ async fn workflow_publishes_main_as_latest_and_versions_for_good_fr_001_to_009()
     let second = world.state().await;
     for image in ["app", "tool"] {
         assert_eq!(tags(&second, image), ["1.2", "1.2.0", "latest"], "FR-008");
-        let named = &second[image];
+        let all = &second[image];
         assert!(
-            named.values().all(|digest| *digest == named["latest"]),
+            all.values().all(|digest| *digest == all["latest"]),
             "one digest"
         );
-        assert_ne!(named["latest"], first[image]["latest"]);
+        assert_ne!(all["latest"], first[image]["latest"]);
         assert_eq!(world.revision(image, "1.2.0").await, sha);
     }
 

@@ -74,17 +74,21 @@ impl World {
             let text = std::fs::read_to_string(format!("{ROOT}/{path}")).unwrap();
             self.write(&path, &text);
         }
-        let mut toml = "[retry]\nfirst_delay = 0\n".to_owned();
-        for proxy in &self.proxies {
-            toml += &format!("[[registry]]\nhost = \"{}\"\n", proxy.host());
-            toml += "namespace = \"${GITHUB_REPOSITORY_OWNER}\"\ninsecure = true\n";
-        }
-        for image in self.images {
-            toml += &format!("[[image]]\nname = \"{image}\"\n[image.containerfile]\n");
-            toml +=
-                "\"linux/amd64\" = \"Containerfile\"\n\"linux/arm64\" = \"Containerfile.arm64\"\n";
-        }
-        self.write("rpub.toml", &toml);
+        let mut toml = vec!["[retry]\nfirst_delay = 0".to_owned()];
+        toml.extend(self.proxies.each_ref().map(|proxy| {
+            let host = proxy.host();
+            format!(
+                "[[registry]]\nhost = \"{host}\"\ninsecure = true\n\
+                 namespace = \"${{GITHUB_REPOSITORY_OWNER}}\""
+            )
+        }));
+        toml.extend(self.images.iter().map(|image| {
+            format!(
+                "[[image]]\nname = \"{image}\"\n[image.containerfile]\n\
+                 \"linux/amd64\" = \"Containerfile\"\n\"linux/arm64\" = \"Containerfile.arm64\"\n"
+            )
+        }));
+        self.write("rpub.toml", &toml.join("\n"));
         for (file, line) in [("Containerfile", "amd64"), ("Containerfile.arm64", "arm64")] {
             let text = format!("FROM scratch\nCOPY text /{line}\nHEALTHCHECK CMD [\"/{line}\"]\n");
             self.write(file, &text);
@@ -274,4 +278,20 @@ pub(crate) fn ended(report: &Report, plan: Outcome, build: Outcome, release: Out
 /// All of it went well.
 pub(crate) fn well(report: &Report) {
     ended(report, Outcome::Success, Outcome::Success, Outcome::Success);
+}
+
+/// Every tag of `app` names what it named before. A registry that cannot remove a tag keeps the new version's own, which
+/// the log then names.
+pub(crate) fn taken_back(before: &State, after: &State, version: &str, log: &str) {
+    let (before, after) = (&before["app"], &after["app"]);
+    for (tag, digest) in before {
+        assert_eq!(after.get(tag), Some(digest), "{tag} is as it was: {log}");
+    }
+    for new in after.keys().filter(|tag| !before.contains_key(*tag)) {
+        assert_eq!(new, version, "{log}");
+        let told = log.lines().any(|line| {
+            line.contains("could not be removed") && line.contains(&format!(":{version}"))
+        });
+        assert!(told, "{log}");
+    }
 }

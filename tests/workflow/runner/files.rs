@@ -1,4 +1,4 @@
-//! Decides how a step tells the runner something: GITHUB_OUTPUT, GITHUB_ENV, GITHUB_PATH, GITHUB_STEP_SUMMARY.
+//! Decides how a step tells the runner something: the form of `GITHUB_OUTPUT` and `GITHUB_ENV`.
 //! Must never take a line that GitHub would refuse.
 
 /// `name=value`, or `name<<MARK`, lines, `MARK`.

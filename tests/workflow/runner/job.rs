@@ -73,9 +73,9 @@ struct Running<'a> {
     site: &'a Site<'a>,
     machine: Machine,
     contexts: Contexts,
-    /// By GITHUB_ENV.
+    /// By `GITHUB_ENV`.
     env: BTreeMap<String, String>,
-    /// By GITHUB_PATH, the last one first.
+    /// By `GITHUB_PATH`, the last one first.
     path: Vec<String>,
     status: Status,
     steps: Vec<StepEnd>,

@@ -143,7 +143,7 @@ impl Hub {
             }
             // Who waits for the run is told what went wrong in it.
             let report = catch_unwind(AssertUnwindSafe(|| own.attempt(1, None)));
-            own.end(report.ok());
+            own.end(report);
         });
         run
     }

@@ -22,8 +22,8 @@ pub(crate) struct Run {
     artifacts: Artifacts,
     /// Of the attempt that is under way.
     cancel: Mutex<CancellationToken>,
-    /// `Some(None)` where the runner itself has failed.
-    report: Mutex<Option<Option<Report>>>,
+    /// An error where the runner itself has failed.
+    report: Mutex<Option<std::thread::Result<Report>>>,
     changed: Condvar,
 }
 
@@ -89,7 +89,7 @@ impl Report {
         let legs = self.jobs.values().flat_map(|job| &job.legs);
         let steps = legs.flat_map(|leg| &leg.steps);
         steps
-            .map(|step| format!("{}{}", step.log, step.summary))
+            .flat_map(|step| [step.log.as_str(), &step.summary])
             .collect()
     }
 }
@@ -131,13 +131,13 @@ impl Run {
     /// How it ended.
     pub(crate) fn wait(&self) -> Report {
         self.ended();
-        let report = self.report.lock().unwrap().clone();
-        report
-            .flatten()
-            .expect("the runner can run it; its panic stands above")
+        match &*self.report.lock().unwrap() {
+            Some(Ok(report)) => report.clone(),
+            _ => panic!("the runner cannot run it; why stands above"),
+        }
     }
 
-    pub(super) fn end(&self, report: Option<Report>) {
+    pub(super) fn end(&self, report: std::thread::Result<Report>) {
         *self.report.lock().unwrap() = Some(report);
         self.changed.notify_all();
     }
