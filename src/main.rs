@@ -16,8 +16,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let style = cli.style();
-    let env: Arc<dyn Fn(&str) -> Option<String> + Send + Sync> =
-        Arc::new(|name| std::env::var(name).ok());
+    let env: Arc<rpub::pipeline::plan::Env> = Arc::new(|name| std::env::var(name).ok());
     let github = GitHub::of(&*env).map(Arc::new);
     let log = ui::Log {
         github: github.is_some(),
