@@ -5,6 +5,7 @@ use clap::Parser as _;
 use rpub::{
     cli::{Cli, World},
     events::{Event, Events},
+    pipeline::plan::Env,
     ui::{self, GitHub, Progress},
 };
 use std::{process::ExitCode, sync::Arc, time::Duration};
@@ -16,8 +17,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let style = cli.style();
-    let env: Arc<dyn Fn(&str) -> Option<String> + Send + Sync> =
-        Arc::new(|name| std::env::var(name).ok());
+    let env: Arc<Env> = Arc::new(|name| std::env::var(name).ok());
     let github = GitHub::of(&*env).map(Arc::new);
     let log = ui::Log {
         github: github.is_some(),
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
             events,
             cancel,
         };
-let print = |answer: &ui::Answer| ui::print(answer, format, github.as_deref());
+        let print = |answer: &ui::Answer| ui::print(answer, format, github.as_deref());
         // Boxed: the futures of all stages are as large as a page or two.
         let outcome = Box::pin(cli.run(world, print)).await;
         signals.abort();

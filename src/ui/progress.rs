@@ -25,10 +25,13 @@ impl Progress {
                     Some(github) => github.line(&event, line),
                     None => line,
                 };
-                line.as_deref().map_or((), tell);
+                if let Some(line) = line {
+                    tell(&line);
+                }
             }
-            let end = github.as_deref().and_then(GitHub::end);
-            end.filter(|_| style.verbosity >= 0).map_or((), tell);
+            if let Some(end) = github.as_deref().and_then(GitHub::end) {
+                tell(end);
+            }
         }))
     }
 

@@ -42,6 +42,8 @@ pub struct GitHub {
 #[derive(Debug, Default)]
 struct Heard {
     stage: Option<Stage>,
+    /// Whether a group is open.
+    open: bool,
     notes: Vec<String>,
 }
 
@@ -62,12 +64,14 @@ impl GitHub {
         let mut heard = self.heard();
         match event {
             Event::Stage(stage) => {
-                let before = heard.stage.replace(*stage);
-                let group = commands::group(stage.name());
+                heard.stage = Some(*stage);
                 // Where stages are not told, they are no groups either.
-                line.map(|_| match before {
-                    Some(_) => format!("{}\n{group}", commands::END_GROUP),
-                    None => group,
+                line.as_ref()?;
+                let group = commands::group(stage.name());
+                Some(if std::mem::replace(&mut heard.open, true) {
+                    format!("{}\n{group}", commands::END_GROUP)
+                } else {
+                    group
                 })
             }
             Event::Warning(text) => {
@@ -86,8 +90,7 @@ impl GitHub {
 
     /// What ends the stages: no group stays open for what comes after.
     pub(super) fn end(&self) -> Option<&'static str> {
-        let last = self.heard().stage.take();
-        last.map(|_| commands::END_GROUP)
+        std::mem::take(&mut self.heard().open).then_some(commands::END_GROUP)
     }
 
     /// Writes outputs and summary of a result; answers what could not be written, as warnings for stderr.

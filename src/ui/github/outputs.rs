@@ -1,4 +1,4 @@
-//! Decides which outputs a step gets of a result, and how they stand in GITHUB_OUTPUT.
+//! Decides which outputs a step gets of a result, and how they stand in `GITHUB_OUTPUT`.
 //! Must never let a value end early or become another output.
 
 use super::super::Answer;
@@ -155,7 +155,7 @@ fn images(answer: &Answer) -> Option<Vec<Image>> {
             for record in records {
                 let image = image(&mut images, &record.image);
                 image.digests.push(record.digest.to_string());
-                image.version = record.version.clone();
+                image.version.clone_from(&record.version);
                 let place = record.repositories.first();
                 let reference = place.map(|place| format!("{place}@{}", record.digest));
                 image.references.extend(reference);

@@ -63,7 +63,7 @@ fn shown(answer: &Answer) -> String {
 #[test]
 fn one_image_has_outputs_with_and_without_its_name() {
     let answer = Answer::Released(report(vec![image("app", &PLACES, &["1.2.3", "latest"])]));
-    insta::assert_snapshot!(shown(&answer), @"");
+    insta::assert_snapshot!(shown(&answer));
     let (values, _) = outputs::outputs(&answer);
     let (name, json) = values.last().unwrap();
     assert_eq!(name, "json");
@@ -81,7 +81,7 @@ fn several_images_have_outputs_by_name_only() {
         image("team/api.v2", &["ghcr.io/o/team/api.v2"], &["1.2.3"]),
         image("7zip", &["oci:./out/7zip"], &[]),
     ];
-    insta::assert_snapshot!(shown(&Answer::Verified(report(images))), @"");
+    insta::assert_snapshot!(shown(&Answer::Verified(report(images))));
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn what_is_built_for_two_platforms_is_two_lines() {
         reference: format!("localhost/rpub/app:{}", platform.replace('/', "-")),
     };
     let answer = Answer::Built(vec![built("linux/amd64"), built("linux/arm64")]);
-    insta::assert_snapshot!(shown(&answer), @"");
+    insta::assert_snapshot!(shown(&answer));
 }
 
 #[test]
@@ -234,6 +234,6 @@ fn stages_are_groups_and_warnings_annotations() {
     }
     lines.extend(github.end().map(str::to_owned));
     assert_eq!(github.end(), None);
-    insta::assert_snapshot!(lines.join("\n"), @"");
+    insta::assert_snapshot!(lines.join("\n"));
     assert_eq!(github.heard().notes.len(), 3);
 }

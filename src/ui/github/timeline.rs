@@ -66,9 +66,9 @@ mod tests {
             ("build", 12.34),
             ("push", 3.0),
         ]));
-        insta::assert_snapshot!(short, @"");
+        insta::assert_snapshot!(short);
         let long = timeline(&stages(&[("build", 601.0), ("push", 60.0)]));
-        insta::assert_snapshot!(long, @"");
+        insta::assert_snapshot!(long);
         assert_eq!(timeline(&[]), "");
     }
 
