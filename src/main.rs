@@ -5,6 +5,7 @@ use clap::Parser as _;
 use rpub::{
     cli::{Cli, World},
     events::{Event, Events},
+    pipeline::plan::Env,
     ui::{self, GitHub, Progress},
 };
 use std::{process::ExitCode, sync::Arc, time::Duration};
@@ -16,7 +17,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let style = cli.style();
-    let env: Arc<rpub::pipeline::plan::Env> = Arc::new(|name| std::env::var(name).ok());
+    let env: Arc<Env> = Arc::new(|name| std::env::var(name).ok());
     let github = GitHub::of(&*env).map(Arc::new);
     let log = ui::Log {
         github: github.is_some(),

@@ -167,7 +167,7 @@ async fn github_is_shown_a_release_and_no_command_of_a_build() {
     let run = in_github(&project, &args, &[]).await;
     assert_eq!(run.code, Some(0), "{}", run.err);
     let report: Value = serde_json::from_str(&run.out).expect("one JSON document");
-    assert!(run.err.contains("| : :error::evil") || run.err.contains("| ::error::evil"));
+    assert!(run.err.contains(" | ::error::evil\n"), "{}", run.err);
     assert!(run.err.contains("x ## [set-output"), "{}", run.err);
     let found = commands(&run.err);
     let groups: Vec<String> = ["plan", "build", "push", "assemble", "verify", "tag"]

@@ -1,5 +1,5 @@
 //! Decides how workflow commands are written, and how everything else is kept from being one.
-//! Must never pass on a line that GitHub's runner would take for a command, nor mask: see `super` for why.
+//! Must never pass on a line that GitHub's runner would take for a command that is not ours.
 
 use crate::error::{Error, Kind};
 use std::fmt::Write as _;

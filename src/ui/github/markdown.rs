@@ -6,9 +6,16 @@ use std::fmt::Write as _;
 
 /// A text as it reads, whatever it holds: what Markdown or HTML could take for its own becomes a character reference.
 pub(super) fn text(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in flat(text).chars() {
-        if c.is_alphanumeric() || matches!(c, ' ' | '.' | ',' | '/') {
+    let flat = flat(text);
+    let mut out = String::with_capacity(flat.len());
+    let mut chars = flat.trim().chars().peekable();
+    let mut before = ' ';
+    while let Some(c) = chars.next() {
+        // Between digits a point is a version's; elsewhere it could make a list's number or a link's host.
+        let in_number = |next: &char| before.is_ascii_digit() && next.is_ascii_digit();
+        let point = c == '.' && chars.peek().is_some_and(in_number);
+        before = c;
+        if c.is_alphanumeric() || matches!(c, ' ' | ',' | '/') || point {
             out.push(c);
         } else {
             // Writing to a String cannot fail.
@@ -73,7 +80,8 @@ mod tests {
             let free = |c: char| "|`<>\\\n\r*_[]()~:@".contains(c);
             assert!(!inner.contains(free), "{told}");
         }
-        assert_eq!(text("1.2.3 <"), "1.2.3 &#60;");
+        assert_eq!(text("    1.2.3 <"), "1.2.3 &#60;");
+        assert_eq!(text("1. www.x.org"), "1&#46; www&#46;x&#46;org");
         let table = table(&["a", "b"], &[vec![text("x|y"), code("|")]]);
         assert_eq!(
             table,

@@ -1,9 +1,5 @@
 //! Decides what GitHub Actions is shown beside the log: groups, annotations, outputs, the job summary; nothing elsewhere.
 //! Must never write to stdout, fail a run, or write a secret, not even to have it masked.
-//!
-//! `::add-mask::SECRET` would put a secret on stderr for the runner to swallow; but whatever else keeps that stream (`tee`,
-//! a container's log, another runner) would have it. rpub never writes a secret anywhere, so there is nothing to mask:
-//! secrets that GitHub knows are masked by GitHub, in the log and in the summary.
 
 mod commands;
 mod markdown;
@@ -31,6 +27,10 @@ const SUMMARY: u64 = 1024 * 1024;
 const NOTES: usize = 50;
 
 /// A run inside of GitHub Actions.
+///
+/// `::add-mask::SECRET` would put a secret on stderr for the runner to swallow; but whatever else keeps that stream (`tee`,
+/// a container's log, another runner) would have it. rpub never writes a secret anywhere, so there is nothing to mask:
+/// secrets that GitHub knows are masked by GitHub, in the log and in the summary.
 #[derive(Debug)]
 pub struct GitHub {
     output: Option<PathBuf>,
