@@ -31,6 +31,8 @@ pub mod record;
 pub mod reference;
 /// What a finished release says of itself.
 pub mod report;
+/// What may be deleted, and what must stay.
+pub mod retention;
 /// Which CI run this is.
 pub mod run;
 /// What rpub.toml says, checked.

@@ -15,6 +15,7 @@ mod properties;
 mod registry;
 mod relay;
 mod release;
+mod retention;
 mod schemas;
 mod simulation;
 mod store;
