@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use rpub::model::{
     digest::Digest,
     reference::Tag,
-    retention::{Decision, Doubt, Holdings, Links, Look, Wish, decide},
+    retention::{Decision, Deletion, Doubt, Holdings, Links, Look, Wish, decide},
 };
 use std::collections::BTreeSet;
 
@@ -161,15 +161,12 @@ fn repositories() -> impl Strategy<Value = Repository> {
 
 fn check(repository: &Repository) -> Result<(), TestCaseError> {
     let (live, going) = (repository.live(), repository.going());
-    let decision = match repository.decide() {
-        Ok(decision) => decision,
-        Err(_) => {
-            // Nothing goes, and there was a reason for that: something in use or superseded is not known.
-            let in_use = live.iter().any(|index| !repository.is_readable(*index));
-            let dropped = going.iter().any(|index| !repository.is_known(*index));
-            prop_assert!(in_use || dropped);
-            return Ok(());
-        }
+    let Ok(decision) = repository.decide() else {
+        // Nothing goes, and there was a reason for that: something in use or superseded is not known.
+        let in_use = live.iter().any(|index| !repository.is_readable(*index));
+        let dropped = going.iter().any(|index| !repository.is_known(*index));
+        prop_assert!(in_use || dropped);
+        return Ok(());
     };
     for index in &live {
         prop_assert!(
@@ -208,7 +205,7 @@ fn check(repository: &Repository) -> Result<(), TestCaseError> {
         let again = rest.decide();
         let again: Option<BTreeSet<Digest>> = again
             .ok()
-            .map(|d| d.deletions.iter().map(|d| d.digest()).collect());
+            .map(|d| d.deletions.iter().map(Deletion::digest).collect());
         let expected = deleted[stopped..]
             .iter()
             .map(|index| digest(*index))
