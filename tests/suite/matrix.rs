@@ -10,7 +10,7 @@ mod world;
 use crate::support::{
     faults::{Fault, Rule},
     proxy::{Builder, Proxy, Seen},
-    tokens::Tokens,
+    secrets,
 };
 use futures::{StreamExt as _, stream};
 use machine::Machine;
@@ -165,10 +165,8 @@ impl Matrix {
             journal: machine.is_unfinished(),
         };
         let traces = machine.traces() + &told;
-        for secret in [PASSWORD, Tokens::PREFIX] {
-            if traces.contains(secret) {
-                return Err(format!("a secret is in {traces}"));
-            }
+        if secrets::is_in(traces.as_bytes()) {
+            return Err(format!("a secret is in {traces}"));
         }
         let with_traces = |broken: String| format!("{broken}\n  {end:?}: {traces}");
         let state = world.look(namespace).await.map_err(with_traces)?;

@@ -2,6 +2,7 @@
 //! Must never look through a proxy that breaks what it looks at.
 
 use super::machine::plan_of;
+pub(super) use crate::support::project::{PASSWORD, USER};
 use crate::support::{
     images::{Image, index},
     registries::{Auth, RegistryProcess},
@@ -24,8 +25,6 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 pub(super) const APP: &str = "app";
-pub(super) const USER: &str = "alice";
-pub(super) const PASSWORD: &str = "p4ss-topsecret";
 
 /// What the tags name, by registry.
 pub(super) type State = [BTreeMap<Tag, Digest>; 2];

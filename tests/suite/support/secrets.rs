@@ -33,7 +33,7 @@ fn forms() -> &'static [Vec<u8>] {
 }
 
 /// Whether there is a secret in it.
-fn is_in(bytes: &[u8]) -> bool {
+pub(crate) fn is_in(bytes: &[u8]) -> bool {
     forms()
         .iter()
         .any(|form| memmem::find(bytes, form).is_some())
