@@ -5,8 +5,9 @@ use crate::events::Sent;
 use crate::model::{
     digest::Digest,
     fault::Fault,
-    manifest::RawManifest,
+    manifest::{Descriptor, RawManifest},
     reference::{Reference, Repository, RepositoryName, Tag},
+    retention::{Deleted, Deletion, Refusal},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -22,6 +23,17 @@ pub struct LocalBlob {
     pub size: u64,
     /// The file; it stays until the last clone of its owner is gone.
     pub path: PathBuf,
+}
+
+/// One manifest as a place lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// The manifest.
+    pub digest: Digest,
+    /// Every tag that names it.
+    pub tags: Vec<Tag>,
+    /// When it was pushed, the last time that the place tells of.
+    pub pushed: jiff::Timestamp,
 }
 
 /// Bytes as they come; an error ends the stream.
@@ -80,4 +92,26 @@ pub trait Target: Send + Sync + 'static {
     /// Takes a tag away, and nothing else. False where the place cannot do that without taking more; true too where there
     /// was none.
     async fn remove_tag(&self, tag: &Tag) -> Result<bool, Fault>;
+
+    /// Every manifest that the place lists, with and without a tag; none where it does not list those without.
+    async fn versions(&self) -> Result<Option<Vec<Version>>, Fault> {
+        Ok(None)
+    }
+
+    /// What says of itself that it is about a manifest (OCI distribution-spec, "Listing Referrers"); none where the place
+    /// has no such list, so that tags of the form `sha256-<hex>` stand in for it.
+    async fn referrers(&self, _digest: Digest) -> Result<Option<Vec<Descriptor>>, Fault> {
+        Ok(None)
+    }
+
+    /// Deletes one manifest, and with it the tags that the deletion names. A place that can tell looks again first, and
+    /// refuses where another tag names it.
+    async fn delete(&self, _deletion: &Deletion) -> Result<Deleted, Fault> {
+        Ok(Deleted::Refused(Refusal::Never))
+    }
+
+    /// Takes a deletion back, where the place can do that by itself: true.
+    async fn restore(&self, _digest: Digest) -> Result<bool, Fault> {
+        Ok(false)
+    }
 }

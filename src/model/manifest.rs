@@ -77,6 +77,7 @@ pub struct RawManifest {
     digest: Digest,
     media_type: String,
     body: Body,
+    subject: Option<Digest>,
 }
 
 /// What the bytes say.
@@ -101,6 +102,7 @@ struct Wire {
     config: Option<Descriptor>,
     layers: Option<Vec<Descriptor>>,
     manifests: Option<Vec<Descriptor>>,
+    subject: Option<Descriptor>,
 }
 
 impl RawManifest {
@@ -145,6 +147,7 @@ impl RawManifest {
             bytes,
             media_type,
             body,
+            subject: wire.subject.map(|subject| subject.digest),
         })
     }
 
@@ -166,6 +169,11 @@ impl RawManifest {
     /// What they say.
     pub fn body(&self) -> &Body {
         &self.body
+    }
+
+    /// The manifest that it says it is about: an image for its signature, its SBOM and the like.
+    pub fn subject(&self) -> Option<Digest> {
+        self.subject
     }
 
     /// The blobs an image manifest needs, config first; none for an index.

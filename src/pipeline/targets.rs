@@ -8,7 +8,7 @@ use crate::{
         fault::Policy,
         plan::Plan,
         reference::{Host, RepositoryName},
-        spec::{Destination, RegistrySpec, Service},
+        spec::{Destination, RegistrySpec},
     },
     registry::{self, CredentialSource, Environment, Registry},
     relay::{Cache, Routes},
@@ -139,9 +139,8 @@ pub(super) fn registry(
     let mut options = registry::Options::new(spec.host.clone());
     options.insecure = spec.insecure;
     options.ca_file = spec.ca_file.as_ref().map(|path| context.path(path));
-    if spec.service == Service::DockerHub {
-        options.hub_api = spec.api.clone().or(options.hub_api);
-    }
+    options.service = spec.service;
+    options.api.clone_from(&spec.api);
     options.policy = policy;
     options.patience = patience.clone();
     options.timeouts = context.timeouts;

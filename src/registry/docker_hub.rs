@@ -1,16 +1,16 @@
 //! Decides what Docker Hub's own API is asked beside the registry: which tags its settings do not let move.
 //! Must never stop a release by itself: who may push may not always ask, and a push tells in the end.
 
-use super::transport::{Call, Payload, Transport};
-use super::{Credential, Options, Remote, may_go};
+use super::endpoint::Endpoint;
+use super::transport::{Call, Payload};
+use super::{Credential, Options, Remote};
 use crate::error::Error;
-use crate::model::fault::{Class, Fault};
+use crate::model::fault::Fault;
 use crate::model::reference::Tag;
-use crate::retry::HostGate;
 use bytes::Bytes;
 use regex::Regex;
+use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
-use reqwest::{Method, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
@@ -21,8 +21,7 @@ const LIMIT: usize = 1024 * 1024;
 
 /// The API's connections.
 pub(super) struct Hub {
-    base: Url,
-    transport: Transport,
+    endpoint: Endpoint,
 }
 
 /// `POST /v2/auth/token`.
@@ -46,49 +45,18 @@ struct Immutable {
 
 impl Hub {
     pub(super) fn new(api: &str, options: &Options) -> Result<Hub, Error> {
-        let wrong = || {
-            Error::usage(
-                "this is no https address",
-                format!("api = {api:?}"),
-                "leave it out: Docker Hub's own is known",
-            )
-        };
-        let base = Url::parse(api).map_err(|_| wrong())?;
-        if !may_go(&base, options.insecure) {
-            return Err(wrong());
-        }
-        let host = base.authority().parse().map_err(|_| wrong())?;
-        let own = Options {
-            host,
-            hub_api: None,
-            ..options.clone()
-        };
-        let gate = HostGate::new(own.host.as_str(), own.policy);
         Ok(Hub {
-            transport: Transport::new(&own, gate)?,
-            base,
-        })
-    }
-
-    /// Its paths are built of checked names.
-    fn url(&self, path: &str) -> Result<Url, Fault> {
-        self.base.join(path).map_err(|_| {
-            Fault::new(
-                Class::Refused,
-                self.base.as_str(),
-                path,
-                "its path makes no URL",
-            )
+            endpoint: Endpoint::new(api, options)?,
         })
     }
 
     async fn login(&self, user: &str, password: &SecretString) -> Result<HeaderValue, Fault> {
         let body = serde_json::json!({"identifier": user, "secret": password.expose_secret()});
-        let mut call = Call::new(Method::POST, self.url("/v2/auth/token")?);
+        let mut call = Call::new(Method::POST, self.endpoint.url("/v2/auth/token")?);
         let json = HeaderValue::from_static("application/json");
         call.headers.insert(CONTENT_TYPE, json);
         call.payload = Payload::Bytes(Bytes::from(body.to_string()));
-        let mut answer = self.transport.send(&call, None).await?;
+        let mut answer = self.endpoint.send(&call, None).await?;
         if answer.status != 200 {
             return Err(answer.into_fault().await);
         }
@@ -112,9 +80,11 @@ impl Remote {
             return Ok(Vec::new());
         };
         let name = name.replace('/', "%2F");
-        let url = hub.url(&format!("/v2/namespaces/{namespace}/repositories/{name}"))?;
+        let url = hub
+            .endpoint
+            .url(&format!("/v2/namespaces/{namespace}/repositories/{name}"))?;
         let call = Call::new(Method::GET, url);
-        let mut answer = hub.transport.send(&call, None).await?;
+        let mut answer = hub.endpoint.send(&call, None).await?;
         if matches!(answer.status, 401 | 403 | 404) {
             // A private repository, or none.
             let login = self.registry.0.auth.login(&self.api_name).await?;
@@ -122,7 +92,7 @@ impl Remote {
                 return Ok(Vec::new());
             };
             let header = hub.login(&user, &password).await?;
-            answer = hub.transport.send(&call, Some(&header)).await?;
+            answer = hub.endpoint.send(&call, Some(&header)).await?;
         }
         match answer.status {
             200 => {}

@@ -105,17 +105,6 @@ impl Remote {
         }
     }
 
-    /// `again`: an earlier try may have got through, so that "not found" is what we want.
-    pub(super) async fn delete_once(&self, digest: Digest, again: bool) -> Result<(), Fault> {
-        let call = self.call(Method::DELETE, &format!("manifests/{digest}"))?;
-        let answer = self.send(Access::Delete, call).await?;
-        match answer.status {
-            200 | 202 | 204 if !answer.is_html() => Ok(()),
-            404 if again => Ok(()),
-            _ => Err(answer.into_fault().await),
-        }
-    }
-
     /// Takes a tag away, where the registry can (OCI distribution-spec, "Deleting tags").
     pub(super) async fn untag_once(&self, tag: &Tag) -> Result<(), Fault> {
         let call = self.call(Method::DELETE, &format!("manifests/{tag}"))?;

@@ -6,30 +6,33 @@ mod auth;
 mod blobs;
 mod challenge;
 mod credentials;
+mod deletion;
 mod docker_hub;
 mod download;
+mod endpoint;
+mod ghcr;
 mod helper;
 mod manifests;
+mod referrers;
+mod remote;
 mod scope;
+mod service;
 mod transport;
 
 pub use credentials::{Credential, CredentialSource, Environment};
+pub use remote::Remote;
 
 use crate::error::Error;
-use crate::events::{Events, Sent};
-use crate::model::digest::Digest;
+use crate::events::Events;
 use crate::model::fault::{Class, Fault, Policy};
-use crate::model::manifest::RawManifest;
-use crate::model::reference::{Host, Place, Reference, Repository, RepositoryName, Tag};
+use crate::model::reference::{Host, Place, Repository, RepositoryName};
+use crate::model::spec::Service;
 use crate::retry::{HostGate, Patience, Retry};
-use crate::target::{ByteStream, LocalBlob, Target};
 use answer::Answer;
-use async_trait::async_trait;
 use auth::Auth;
-use bytes::Bytes;
-use docker_hub::Hub;
 use reqwest::{Method, Url};
-use scope::{Access, Scope};
+use scope::Scope;
+use service::Api;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,8 +73,10 @@ pub struct Options {
     pub insecure: bool,
     /// Certificates in PEM form that are trusted besides the platform's.
     pub ca_file: Option<PathBuf>,
-    /// Docker Hub's own API, where this is Docker Hub.
-    pub hub_api: Option<String>,
+    /// Whose rules it keeps beyond those of a registry.
+    pub service: Service,
+    /// Where that service's own API is, if not at its usual place.
+    pub api: Option<String>,
     /// How often and how soon to try again.
     pub policy: Policy,
     /// How long may be waited in all; shared by the registries of one release.
@@ -83,12 +88,12 @@ pub struct Options {
 impl Options {
     /// HTTPS with the platform's certificates, the default policy and time-outs.
     pub fn new(host: Host) -> Self {
-        let host_is_hub = host.is_docker_hub();
         Options {
+            service: Service::of(&host),
             host,
             insecure: false,
             ca_file: None,
-            hub_api: host_is_hub.then(|| docker_hub::API.to_owned()),
+            api: None,
             policy: Policy::default(),
             patience: Patience::new(Policy::default().budget),
             timeouts: Timeouts::default(),
@@ -108,7 +113,7 @@ struct Shared {
     auth: Auth,
     retry: Retry,
     events: Events,
-    hub: Option<Hub>,
+    api: Api,
 }
 
 impl std::fmt::Debug for Registry {
@@ -156,8 +161,7 @@ impl Registry {
             )
         })?;
         let gate = HostGate::new(host.as_str(), options.policy);
-        let hub = options.hub_api.as_ref();
-        let hub = hub.map(|api| Hub::new(api, &options)).transpose()?;
+        let api = Api::new(&options)?;
         Ok(Registry(Arc::new(Shared {
             base,
             insecure: options.insecure,
@@ -171,7 +175,7 @@ impl Registry {
                 cancel,
             ),
             events,
-            hub,
+            api,
             host: options.host,
         })))
     }
@@ -261,134 +265,5 @@ fn redirects(answer: &Answer, method: &Method) -> bool {
         301..=303 => reads,
         307 | 308 => true,
         _ => false,
-    }
-}
-
-/// One repository on a remote registry.
-#[derive(Debug, Clone)]
-pub struct Remote {
-    registry: Registry,
-    repository: Repository,
-    api_name: RepositoryName,
-}
-
-impl Remote {
-    fn scope(&self, access: Access) -> Scope {
-        Scope {
-            name: self.api_name.clone(),
-            access,
-            from: None,
-        }
-    }
-
-    /// A URL below this repository; `rest` is built of checked names only.
-    fn url(&self, rest: &str) -> Result<Url, Fault> {
-        let path = format!("/v2/{}/{rest}", self.api_name);
-        // Names are checked, so that this cannot fail; but a fault costs less than a proof.
-        self.registry.0.base.join(&path).map_err(|_| {
-            let detail = "its path does not make a URL";
-            self.registry.fault(Class::Refused, &path, detail)
-        })
-    }
-
-    fn call(&self, method: Method, rest: &str) -> Result<Call, Fault> {
-        Ok(Call::new(method, self.url(rest)?))
-    }
-
-    async fn send(&self, access: Access, call: Call) -> Result<Answer, Fault> {
-        self.registry.send(&self.scope(access), call).await
-    }
-
-    /// Runs `attempt` with retries, and takes secrets out of what comes back.
-    async fn tried<T, F, Fut>(&self, mut attempt: F) -> Result<T, Fault>
-    where
-        F: FnMut(u32) -> Fut + Send,
-        Fut: Future<Output = Result<T, Fault>> + Send,
-        T: Send,
-    {
-        let shared = &self.registry.0;
-        shared
-            .retry
-            .run(|number| {
-                let done = attempt(number);
-                async move { done.await.map_err(|fault| shared.auth.scrub(fault)) }
-            })
-            .await
-    }
-
-    /// Deletes a manifest by digest, and with it every tag that names it. Docker Hub and plain registries; GHCR
-    /// answers [`Class::Refused`].
-    pub async fn delete_manifest(&self, digest: Digest) -> Result<(), Fault> {
-        self.tried(|number| self.delete_once(digest, number > 0))
-            .await
-    }
-}
-
-#[async_trait]
-impl Target for Remote {
-    fn repository(&self) -> &Repository {
-        &self.repository
-    }
-
-    async fn may_push(&self) -> Result<(), Fault> {
-        self.tried(|_| self.may_push_once()).await
-    }
-
-    async fn blob_size(&self, digest: Digest) -> Result<Option<u64>, Fault> {
-        self.tried(|_| self.head_blob(digest, Access::Pull)).await
-    }
-
-    async fn read_blob(&self, digest: Digest) -> Result<Option<(u64, ByteStream)>, Fault> {
-        download::open(self.clone(), digest).await
-    }
-
-    async fn peek_blob(&self, digest: Digest, count: usize) -> Result<Option<Bytes>, Fault> {
-        self.tried(|_| self.peek_once(digest, count)).await
-    }
-
-    async fn put_blob(
-        &self,
-        blob: &LocalBlob,
-        mount_from: &[RepositoryName],
-    ) -> Result<Sent, Fault> {
-        self.put_blob_tried(blob, mount_from).await
-    }
-
-    async fn resolve(&self, reference: &Reference) -> Result<Option<Digest>, Fault> {
-        self.tried(|_| self.resolve_once(reference)).await
-    }
-
-    async fn read_manifest(&self, reference: &Reference) -> Result<Option<RawManifest>, Fault> {
-        self.tried(|_| self.read_manifest_once(reference)).await
-    }
-
-    async fn put_manifest(
-        &self,
-        reference: &Reference,
-        manifest: &RawManifest,
-    ) -> Result<(), Fault> {
-        self.tried(|_| self.put_manifest_once(reference, manifest))
-            .await
-    }
-
-    async fn tags(&self) -> Result<Vec<Tag>, Fault> {
-        self.all_tags().await
-    }
-
-    async fn immutable(&self, tags: &[Tag]) -> Result<Vec<Tag>, Fault> {
-        match &self.registry.0.hub {
-            Some(hub) => self.tried(|_| self.immutable_on(hub, tags)).await,
-            None => Ok(Vec::new()),
-        }
-    }
-
-    async fn remove_tag(&self, tag: &Tag) -> Result<bool, Fault> {
-        let removed = self.tried(|_| self.untag_once(tag)).await;
-        match removed {
-            Ok(()) => Ok(true),
-            // 405, or 400 UNSUPPORTED: most registries delete by digest only, and that takes all tags of it along.
-            Err(fault) if fault.class == Class::Refused => Ok(false),
-            Err(fault) => Err(fault),
-        }
     }
 }

@@ -1,10 +1,19 @@
 //! Decides what may be deleted of a repository, in which order and why, and what is kept and why; nobody else can.
 //! Must never give out a digest that a tag, a live list, a referrer, this run or the keep rules reach; in doubt nothing at all.
 
+mod about;
+mod graph;
+mod refusal;
+
+pub use refusal::{Deleted, Refusal};
+
 use super::{digest::Digest, reference::Tag};
+use about::subject_of;
+use graph::Graph;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    time::Duration,
 };
 
 /// What a manifest names.
@@ -34,6 +43,8 @@ pub struct Holdings {
     pub tags: BTreeMap<Tag, Digest>,
     /// Every manifest that was read, and every one that a journal tells of.
     pub manifests: BTreeMap<Digest, Look>,
+    /// What the place lists and no tag names, with how long ago it was pushed; empty where a place does not list that.
+    pub untagged: BTreeMap<Digest, Duration>,
 }
 
 /// What is to go, and what must not.
@@ -45,6 +56,10 @@ pub struct Wish {
     pub keep: usize,
     /// What this run published or still needs.
     pub needed: BTreeSet<Digest>,
+    /// What was pushed so lately may be somebody's who is about to tag it.
+    pub grace: Duration,
+    /// Whether what no tag names goes too, once it is older than that.
+    pub sweep: bool,
 }
 
 /// Why something goes.
@@ -52,7 +67,9 @@ pub struct Wish {
 pub enum Reason {
     /// `latest` named it before.
     Superseded,
-    /// It is a part of, or is about, what `latest` named before.
+    /// No tag names it, and it is old.
+    Untagged,
+    /// It is a part of, or is about, something that goes.
     PartOf(Digest),
 }
 
@@ -61,6 +78,7 @@ pub enum Reason {
 pub struct Deletion {
     digest: Digest,
     reason: Reason,
+    tags: BTreeSet<Tag>,
 }
 
 impl Deletion {
@@ -73,6 +91,11 @@ impl Deletion {
     pub fn reason(&self) -> &Reason {
         &self.reason
     }
+
+    /// The tags that go along: `sha256-<hex>.sig` and the like, of something that goes. No other may name it.
+    pub fn tags(&self) -> &BTreeSet<Tag> {
+        &self.tags
+    }
 }
 
 /// Why something stays.
@@ -84,6 +107,8 @@ pub enum Root {
     Run,
     /// It is one of the former `latest` that the rules keep; which, from 1.
     Former(usize),
+    /// It was pushed so lately that somebody may be about to tag it.
+    Young,
 }
 
 /// A manifest of a superseded list that stays.
@@ -134,7 +159,8 @@ impl fmt::Display for Root {
         match self {
             Root::Tag(tag) => write!(f, "{tag}"),
             Root::Run => f.write_str("this release"),
-            Root::Former(nth) => write!(f, "the former latest no. {nth}, which keep = {nth} keeps"),
+            Root::Former(nth) => write!(f, "the former latest no. {nth}, which the rules keep"),
+            Root::Young => f.write_str("pushed only lately"),
         }
     }
 }
@@ -157,71 +183,65 @@ impl fmt::Display for Kept {
 /// [`Doubt`]: something could not be read that would have to be known. Then nothing goes.
 pub fn decide(holdings: &Holdings, wish: &Wish) -> Result<Decision, Doubt> {
     let graph = Graph::of(holdings);
-    let (kept_formers, going) = wish
+    let (formers, going) = wish
         .superseded
         .split_at(wish.keep.min(wish.superseded.len()));
+    // An untagged part of what was `latest` is nobody's first push, however young it is.
+    let known = graph.closure(&wish.superseded);
+    let (young, old): (Vec<_>, Vec<_>) = holdings
+        .untagged
+        .iter()
+        .partition(|(_, age)| **age < wish.grace);
+    let young = young.into_iter().map(|(digest, _)| *digest);
+    let young: Vec<Digest> = young.filter(|digest| !known.contains(digest)).collect();
+    let old = old.into_iter().filter(|_| wish.sweep);
+    let old: Vec<Digest> = old.map(|(digest, _)| *digest).collect();
+
+    let going: Vec<(Digest, Reason)> = (going.iter().map(|digest| (*digest, Reason::Superseded)))
+        .chain(old.iter().map(|digest| (*digest, Reason::Untagged)))
+        .collect();
+    let reached = graph.closure(going.iter().map(|(digest, _)| digest));
+    // A signature's own tag does not keep it when what it is about goes.
     let tags = holdings
         .tags
         .iter()
-        .map(|(tag, d)| (Root::Tag(tag.clone()), *d));
-    let formers = kept_formers.iter().enumerate();
-    let formers = formers.map(|(index, digest)| (Root::Former(index + 1), *digest));
+        .filter(|(tag, _)| subject_of(tag).is_none_or(|subject| !reached.contains(&subject)))
+        .map(|(tag, digest)| (Root::Tag(tag.clone()), *digest));
     let needed = wish.needed.iter().map(|digest| (Root::Run, *digest));
-
-    let mut live: BTreeMap<Digest, (Root, bool)> = BTreeMap::new();
+    let mut live = Live::default();
     for (root, digest) in tags.chain(needed) {
-        graph.walk(digest, false, |reached, depth| match live.get(&reached) {
-            Some((_, true)) => depth == 0,
-            Some(_) if depth > 0 => false,
-            _ => {
-                live.insert(reached, (root.clone(), depth == 0));
-                true
-            }
-        });
+        live.reach(&graph, &root, digest);
     }
-    // What is kept of the past may be gone already: that is nobody's loss.
-    for (root, digest) in formers {
-        if !matches!(holdings.manifests.get(&digest), Some(Look::Gone(_))) {
-            graph.walk(digest, false, |reached, depth| {
-                let new = !live.contains_key(&reached);
-                if new {
-                    live.insert(reached, (root.clone(), depth == 0));
-                }
-                new
-            });
+    for digest in young {
+        live.reach(&graph, &Root::Young, digest);
+    }
+    for (index, digest) in formers.iter().enumerate() {
+        // What is kept of the past may be gone already: that is nobody's loss.
+        if !matches!(holdings.manifests.get(digest), Some(Look::Gone(_))) {
+            live.reach(&graph, &Root::Former(index + 1), *digest);
         }
     }
-    for (digest, (root, _)) in &live {
-        let why = match holdings.manifests.get(digest) {
-            Some(Look::There(_)) => continue,
-            Some(Look::Gone(_)) => "it is not there".to_owned(),
-            Some(Look::Unreadable(why)) => why.clone(),
-            None => "it was not read".to_owned(),
-        };
-        return Err(Doubt::Live {
-            digest: *digest,
-            root: root.clone(),
-            why,
-        });
-    }
+    live.is_known(holdings)?;
 
     let mut reasons: BTreeMap<Digest, Reason> = BTreeMap::new();
-    for list in going {
-        graph.walk(*list, true, |reached, depth| {
-            let reason = if depth == 0 {
-                Reason::Superseded
-            } else {
-                Reason::PartOf(*list)
-            };
+    for (from, why) in &going {
+        graph.walk(*from, true, |reached, depth| {
             let new = !reasons.contains_key(&reached);
-            reasons.entry(reached).or_insert(reason);
+            let reason = || {
+                if depth == 0 {
+                    why.clone()
+                } else {
+                    Reason::PartOf(*from)
+                }
+            };
+            reasons.entry(reached).or_insert_with(reason);
             new
         });
     }
     let mut out = Decision::default();
     let mut goes: BTreeMap<Digest, Reason> = BTreeMap::new();
     for (digest, reason) in reasons {
-        if let Some((root, directly)) = live.get(&digest) {
+        if let Some((root, directly)) = live.0.get(&digest) {
             out.kept.push(Kept {
                 digest,
                 root: root.clone(),
@@ -229,105 +249,66 @@ pub fn decide(holdings: &Holdings, wish: &Wish) -> Result<Decision, Doubt> {
             });
             continue;
         }
-        let why = match holdings.manifests.get(&digest) {
-            Some(Look::There(_)) => {
+        match unknown(holdings, digest) {
+            None => {
                 goes.insert(digest, reason);
-                continue;
             }
             // It went before, and what it named is known; or nothing is, and nothing can be done.
-            Some(Look::Gone(_)) => continue,
-            Some(Look::Unreadable(why)) => why.clone(),
-            None => "it was not read".to_owned(),
-        };
-        return Err(Doubt::Superseded { digest, why });
+            Some(_) if matches!(holdings.manifests.get(&digest), Some(Look::Gone(_))) => {}
+            Some(why) => return Err(Doubt::Superseded { digest, why }),
+        }
     }
-    out.deletions = in_order(&graph, goes);
+    let order = graph.in_order(goes.keys().copied().collect());
+    let deletion = |digest: Digest| {
+        let tags = holdings.tags.iter().filter(|(_, named)| **named == digest);
+        Some(Deletion {
+            digest,
+            reason: goes.remove(&digest)?,
+            tags: tags.map(|(tag, _)| tag.clone()).collect(),
+        })
+    };
+    out.deletions = order.into_iter().filter_map(deletion).collect();
     Ok(out)
 }
 
-/// Who names whom: lists their children, and what is about something is reached from that.
-struct Graph<'a> {
-    links: BTreeMap<Digest, &'a Links>,
-    referrers: BTreeMap<Digest, Vec<Digest>>,
-    gone: BTreeSet<Digest>,
-}
-
-impl<'a> Graph<'a> {
-    fn of(holdings: &'a Holdings) -> Self {
-        let mut links = BTreeMap::new();
-        let mut referrers: BTreeMap<Digest, Vec<Digest>> = BTreeMap::new();
-        for (digest, look) in &holdings.manifests {
-            let (Look::There(named) | Look::Gone(Some(named))) = look else {
-                continue;
-            };
-            links.insert(*digest, named);
-            if let Some(subject) = named.subject {
-                referrers.entry(subject).or_default().push(*digest);
-            }
-        }
-        let gone =
-            |(digest, look): (&Digest, &Look)| matches!(look, Look::Gone(_)).then_some(*digest);
-        Graph {
-            links,
-            referrers,
-            gone: holdings.manifests.iter().filter_map(gone).collect(),
-        }
-    }
-
-    /// Tells `from` and all that it reaches, each with its distance; goes on from there where `visit` says so.
-    ///
-    /// What was about something and is gone, is about nothing any more; but what it named may wait for its own end still:
-    /// so it is followed `through_the_gone` when that is looked for.
-    fn walk(
-        &self,
-        from: Digest,
-        through_the_gone: bool,
-        mut visit: impl FnMut(Digest, usize) -> bool,
-    ) {
-        let mut seen = BTreeSet::new();
-        let mut todo = vec![(from, 0)];
-        while let Some((digest, depth)) = todo.pop() {
-            if !seen.insert(digest) || !visit(digest, depth) {
-                continue;
-            }
-            let children = self.links.get(&digest).map(|links| &links.children);
-            let about = self.referrers.get(&digest).into_iter().flatten();
-            let about = about.filter(|digest| through_the_gone || !self.gone.contains(digest));
-            let next = children.into_iter().flatten().chain(about);
-            todo.extend(next.map(|digest| (*digest, depth + 1)));
-        }
+/// Why a manifest's links are not known; none where they are.
+fn unknown(holdings: &Holdings, digest: Digest) -> Option<String> {
+    match holdings.manifests.get(&digest) {
+        Some(Look::There(_)) => None,
+        Some(Look::Gone(_)) => Some("it is not there".to_owned()),
+        Some(Look::Unreadable(why)) => Some(why.clone()),
+        None => Some("it was not read".to_owned()),
     }
 }
 
-/// What names, or is about, something else goes before that, so that at no moment a manifest names what is gone.
-fn in_order(graph: &Graph<'_>, mut goes: BTreeMap<Digest, Reason>) -> Vec<Deletion> {
-    let mut out = Vec::new();
-    while !goes.is_empty() {
-        let named: BTreeSet<Digest> = goes
-            .keys()
-            .filter_map(|digest| graph.links.get(digest))
-            .flat_map(|links| links.children.iter().chain(&links.subject))
-            .copied()
-            .collect();
-        let mut first: Vec<Digest> = goes
-            .keys()
-            .filter(|digest| !named.contains(digest))
-            .copied()
-            .collect();
-        // Digests name each other in no circle; should a registry show one all the same, none of it goes.
-        if first.is_empty() {
-            break;
-        }
-        first.retain(|digest| match goes.remove(digest) {
-            Some(reason) => {
-                out.push(Deletion {
-                    digest: *digest,
-                    reason,
-                });
+/// What somebody needs: for each manifest why, and whether it is named itself.
+#[derive(Default)]
+struct Live(BTreeMap<Digest, (Root, bool)>);
+
+impl Live {
+    /// A root and all that it reaches. The first root that names a manifest itself is told, else the first that reaches it.
+    fn reach(&mut self, graph: &Graph<'_>, root: &Root, from: Digest) {
+        graph.walk(from, false, |reached, depth| match self.0.get(&reached) {
+            Some((_, true)) => depth == 0,
+            Some(_) if depth > 0 => false,
+            _ => {
+                self.0.insert(reached, (root.clone(), depth == 0));
                 true
             }
-            None => false,
         });
     }
-    out
+
+    /// All of it was read: what is not known could need anything.
+    fn is_known(&self, holdings: &Holdings) -> Result<(), Doubt> {
+        for (digest, (root, _)) in &self.0 {
+            if let Some(why) = unknown(holdings, *digest) {
+                return Err(Doubt::Live {
+                    digest: *digest,
+                    root: root.clone(),
+                    why,
+                });
+            }
+        }
+        Ok(())
+    }
 }
