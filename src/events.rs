@@ -20,6 +20,8 @@ pub enum Stage {
     Tag,
     /// What is published is read back.
     Verify,
+    /// What was superseded goes.
+    Prune,
 }
 
 impl Stage {
@@ -32,6 +34,7 @@ impl Stage {
             Stage::Assemble => "assemble",
             Stage::Tag => "tag",
             Stage::Verify => "verify",
+            Stage::Prune => "prune",
         }
     }
 }
@@ -110,6 +113,15 @@ pub enum Event {
         tag: String,
         /// What it names now.
         digest: Digest,
+    },
+    /// A superseded manifest is gone from a target.
+    Deleted {
+        /// The repository, as users write it.
+        place: String,
+        /// Its digest.
+        digest: Digest,
+        /// Why it went.
+        reason: String,
     },
     /// A host failed or asked us to wait; we try again after `delay`.
     Waiting {

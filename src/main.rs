@@ -68,7 +68,11 @@ fn main() -> ExitCode {
         match outcome {
             Ok(answer) => {
                 print(&answer);
-                ExitCode::SUCCESS
+                let Some(error) = answer.incomplete() else {
+                    return ExitCode::SUCCESS;
+                };
+                ui::print_error(&error, style, github.as_deref());
+                ExitCode::from(error.kind.exit_code())
             }
             Err(error) => {
                 ui::print_error(&error, style, github.as_deref());

@@ -6,6 +6,7 @@ mod build;
 mod caches;
 mod init;
 mod plan;
+mod prune;
 mod push;
 mod release;
 mod serve;
@@ -38,7 +39,7 @@ use tokio_util::sync::CancellationToken;
 #[command(
     after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 a build failed, 4 a registry failed after all retries,\n\
 5 interrupted, 6 podman not usable, 7 not authenticated or not permitted, 8 rolled back,\n\
-9 roll-back incomplete: do what the message says.\n\n\
+9 roll-back incomplete: do what the message says, 10 released, but not all that was superseded is removed.\n\n\
 Result on stdout, everything else on stderr. Start with: rpub init"
 )]
 pub struct Cli {
@@ -140,6 +141,7 @@ enum Command {
     Assemble(assemble::Args),
     Verify(verify::Args),
     Release(release::Args),
+    Prune(prune::Args),
     Status(status::Args),
     Serve(serve::Args),
 }
@@ -185,6 +187,7 @@ impl Cli {
             Command::Push(args) => args.run(&self.global.context(world)?).await,
             Command::Assemble(args) => args.run(&self.global.context(world)?).await,
             Command::Verify(args) => args.run(&self.global.context(world)?).await,
+            Command::Prune(args) => args.run(&self.global.context(world)?).await,
             Command::Release(args) => Box::pin(args.run(&self.global.context(world)?)).await,
         }
     }

@@ -109,7 +109,7 @@ enum Containerfiles {
 /// `containerfile = "File"` or `{ "linux/amd64" = "File", … }`; `Containerfile` where it is not given.
 fn containerfiles(table: &mut Table<'_, '_>) -> Containerfiles {
     match table.string_or_table("containerfile") {
-        Some(reader::Either::Text(value)) => Containerfiles::One(value),
+        Some(reader::Either::Plain(value)) => Containerfiles::One(value),
         Some(reader::Either::Table(inner)) => {
             let mut out = Vec::new();
             for (platform, value) in inner.entries() {

@@ -10,13 +10,15 @@ use crate::{
     model::{
         fault::Policy,
         reference::RepositoryName,
-        spec::{BadDestination, Destination, ImageSpec, RegistrySpec, Service, Spec},
+        spec::{
+            BadDestination, Destination, ImageSpec, PruneRules, RegistrySpec, Service, Span, Spec,
+        },
         tags::{LatestRule, TagRules, Template, Variable},
     },
 };
 use image::image;
 use mistakes::Mistakes;
-use reader::{Table, Value};
+use reader::{Either, Table, Value};
 use std::{path::Path, time::Duration};
 
 /// The file's usual name.
@@ -91,6 +93,7 @@ fn read(
     let licenses = file.string("licenses").map(|v| v.text);
     let tags = tag_rules(file.table("tags"));
     let retry = policy(file.table("retry"));
+    let prune = prune_rules(&mut file);
     let mut destinations = Vec::new();
     for registry in file.tables("registry") {
         destinations.extend(destination(registry, mistakes, env).map(Destination::Registry));
@@ -129,6 +132,7 @@ fn read(
         destinations,
         images,
         retry,
+        prune,
     })
 }
 
@@ -151,6 +155,25 @@ fn policy(table: Option<Table<'_, '_>>) -> Policy {
     }
     table.finish();
     policy
+}
+
+/// `prune = false`, or a table.
+fn prune_rules(file: &mut Table<'_, '_>) -> PruneRules {
+    let mut rules = PruneRules::default();
+    match file.boolean_or_table("prune") {
+        None => {}
+        Some(Either::Plain(by_release)) => rules.by_release = by_release,
+        Some(Either::Table(mut table)) => {
+            if let Some(keep) = table.number("keep", 0..=100) {
+                rules.keep = keep as usize;
+            }
+            if let Some(Span(grace)) = table.parsed("grace") {
+                rules.grace = grace;
+            }
+            table.finish();
+        }
+    }
+    rules
 }
 
 fn tag_rules(table: Option<Table<'_, '_>>) -> TagRules {

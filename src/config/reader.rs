@@ -16,9 +16,9 @@ pub(super) struct Value {
     pub(super) span: Range<usize>,
 }
 
-/// A value that may be a text or a table.
-pub(super) enum Either<'m, 'd> {
-    Text(Value),
+/// A value that may be a table or something plain.
+pub(super) enum Either<'m, 'd, T> {
+    Plain(T),
     Table(Table<'m, 'd>),
 }
 
@@ -300,12 +300,23 @@ impl<'m, 'd> Table<'m, 'd> {
         table
     }
 
-    pub(super) fn string_or_table(&mut self, key: &'static str) -> Option<Either<'m, 'd>> {
-        let value = self.rows.get(key)?;
-        if value.get_ref().is_table() {
+    fn is_table(&self, key: &str) -> Option<bool> {
+        Some(self.rows.get(key)?.get_ref().is_table())
+    }
+
+    pub(super) fn string_or_table(&mut self, key: &'static str) -> Option<Either<'m, 'd, Value>> {
+        if self.is_table(key)? {
             self.table(key).map(Either::Table)
         } else {
-            self.string(key).map(Either::Text)
+            self.string(key).map(Either::Plain)
+        }
+    }
+
+    pub(super) fn boolean_or_table(&mut self, key: &'static str) -> Option<Either<'m, 'd, bool>> {
+        if self.is_table(key)? {
+            self.table(key).map(Either::Table)
+        } else {
+            self.boolean(key).map(Either::Plain)
         }
     }
 

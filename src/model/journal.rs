@@ -64,6 +64,8 @@ pub struct StoredChild {
     pub digest: Digest,
     /// Its compressed size in bytes.
     pub size: u64,
+    /// Its manifest, whole, so that it can be put back where somebody prunes it at the wrong moment.
+    pub manifest: Stored,
 }
 
 /// How far a step has come.
@@ -104,6 +106,14 @@ pub struct Step {
 pub struct BadJournal(String);
 
 impl BadJournal {
+    pub(super) fn new(why: &dyn std::fmt::Display) -> Self {
+        BadJournal(why.to_string())
+    }
+
+    pub(super) fn unknown_schema(schema: u32) -> Self {
+        BadJournal(format!("schema {schema} is not known"))
+    }
+
     /// A step names an image or a target that is not there.
     pub fn unknown_image() -> Self {
         BadJournal("a step is on no target".to_owned())
@@ -123,7 +133,7 @@ impl Stored {
     /// The manifest again, its digest checked.
     pub fn manifest(&self) -> Result<RawManifest, BadJournal> {
         let manifest = RawManifest::parse(self.text.clone().into_bytes(), &self.media_type)
-            .map_err(|error| BadJournal(error.to_string()))?;
+            .map_err(|error| BadJournal::new(&error))?;
         if manifest.digest() == self.digest {
             Ok(manifest)
         } else {
@@ -136,12 +146,9 @@ impl Journal {
     /// Reads a journal; everything in it that counts somewhere is checked.
     pub fn parse(text: &str) -> Result<Self, BadJournal> {
         let journal: Journal =
-            serde_json::from_str(text).map_err(|error| BadJournal(error.to_string()))?;
+            serde_json::from_str(text).map_err(|error| BadJournal::new(&error))?;
         if journal.schema != 1 {
-            return Err(BadJournal(format!(
-                "schema {} is not known",
-                journal.schema
-            )));
+            return Err(BadJournal::unknown_schema(journal.schema));
         }
         for step in &journal.steps {
             let image = journal.images.get(step.image);
@@ -154,6 +161,9 @@ impl Journal {
         }
         for image in &journal.images {
             image.list.manifest()?;
+            for child in &image.children {
+                child.manifest.manifest()?;
+            }
         }
         Ok(journal)
     }
@@ -170,11 +180,15 @@ impl Journal {
             && self.images.iter().zip(&plan.images).all(same)
     }
 
+    /// The repository of a step, as users write it.
+    pub fn place(&self, step: &Step) -> Option<&str> {
+        let places = &self.images.get(step.image)?.repositories;
+        places.get(step.target).map(String::as_str)
+    }
+
     /// A step as users write it: `ghcr.io/o/app:1.2.3`.
     pub fn name(&self, step: &Step) -> String {
-        let image = self.images.get(step.image);
-        let repository = image.and_then(|image| image.repositories.get(step.target));
-        format!("{}:{}", repository.map_or("?", String::as_str), step.tag)
+        format!("{}:{}", self.place(step).unwrap_or("?"), step.tag)
     }
 }
 

@@ -9,6 +9,8 @@ pub mod containerfile;
 pub mod digest;
 /// What a registry answered when it did not do as asked, and what the policy says to that.
 pub mod fault;
+/// What `latest` named before.
+pub mod former;
 /// `.containerignore` and `.dockerignore`: Docker's rules, decided on paths alone.
 pub mod ignore;
 /// What was and what will be, before each visible change.
@@ -25,6 +27,8 @@ pub mod nearest;
 pub mod plan;
 /// `os/arch[/variant]`.
 pub mod platform;
+/// What is said of a prune.
+pub mod pruned;
 /// Digest records, and whether they make a list.
 pub mod record;
 /// Hosts, repositories, tags and references.

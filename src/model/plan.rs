@@ -80,8 +80,8 @@ pub struct ImagePlan {
     pub spec: ImageSpec,
     /// The tags it gets, `latest` last.
     pub tags: Vec<Tag>,
-    /// Where it goes: each destination with the image's repository there.
-    pub repositories: Vec<(Destination, Repository)>,
+    /// Where it goes.
+    pub repositories: Places,
     /// Its OCI labels.
     pub labels: BTreeMap<String, String>,
 }
@@ -135,8 +135,11 @@ mod label {
     pub(super) const LICENSES: &str = "org.opencontainers.image.licenses";
 }
 
-/// The plan for `inputs`; `only` names the images wanted, all of them when empty.
-pub fn plan(spec: &Spec, inputs: &Inputs, only: &[String]) -> Result<Plan, NoPlan> {
+/// Where an image goes: each destination with the image's repository there.
+pub type Places = Vec<(Destination, Repository)>;
+
+/// Where each image of rpub.toml goes; `only` names the images wanted, all of them when empty.
+pub fn places<'s>(spec: &'s Spec, only: &[String]) -> Result<Vec<(&'s ImageSpec, Places)>, NoPlan> {
     for name in only {
         if !spec.images.iter().any(|image| image.name.as_str() == name) {
             let known = spec.images.iter().map(|image| image.name.as_str());
@@ -146,6 +149,25 @@ pub fn plan(spec: &Spec, inputs: &Inputs, only: &[String]) -> Result<Plan, NoPla
             });
         }
     }
+    let wanted =
+        |image: &&ImageSpec| only.is_empty() || only.iter().any(|name| image.name.as_str() == name);
+    let places = spec.images.iter().filter(wanted).map(|image| {
+        let mut places = Places::new();
+        for destination in &spec.destinations {
+            let repository = destination.repository(&image.name)?;
+            if places.iter().any(|(_, known)| *known == repository) {
+                return Err(NoPlan::Twice(repository.to_string()));
+            }
+            places.push((destination.clone(), repository));
+        }
+        Ok((image, places))
+    });
+    places.collect()
+}
+
+/// The plan for `inputs`; `only` as in [`places`].
+pub fn plan(spec: &Spec, inputs: &Inputs, only: &[String]) -> Result<Plan, NoPlan> {
+    let places = places(spec, only)?;
     let git_ref = match (&inputs.tagging, &inputs.git_ref) {
         (Tagging::Named(_), GitRef::Version(name, _)) => GitRef::Tag(name.clone()),
         (_, as_it_is) => as_it_is.clone(),
@@ -159,30 +181,18 @@ pub fn plan(spec: &Spec, inputs: &Inputs, only: &[String]) -> Result<Plan, NoPla
     if tags.is_empty() {
         return Err(NoPlan::NoTags(git_ref.to_string()));
     }
-    let wanted =
-        |image: &&ImageSpec| only.is_empty() || only.iter().any(|name| image.name.as_str() == name);
-    let images = spec.images.iter().filter(wanted).map(|image| {
-        let mut repositories: Vec<(Destination, Repository)> = Vec::new();
-        for destination in &spec.destinations {
-            let repository = destination.repository(&image.name)?;
-            if repositories.iter().any(|(_, known)| *known == repository) {
-                return Err(NoPlan::Twice(repository.to_string()));
-            }
-            repositories.push((destination.clone(), repository));
-        }
-        Ok(ImagePlan {
-            spec: image.clone(),
-            tags: tags.clone(),
-            repositories,
-            labels: labels(spec, image, &git_ref, inputs),
-        })
+    let images = places.into_iter().map(|(image, repositories)| ImagePlan {
+        spec: image.clone(),
+        tags: tags.clone(),
+        repositories,
+        labels: labels(spec, image, &git_ref, inputs),
     });
     Ok(Plan {
         git_ref: git_ref.clone(),
         revision: inputs.revision.clone(),
         created: inputs.created,
         run: inputs.run.clone(),
-        images: images.collect::<Result<_, NoPlan>>()?,
+        images: images.collect(),
     })
 }
 

@@ -26,6 +26,7 @@ fn spec() -> Spec {
             labels: BTreeMap::from([(label::TITLE.to_owned(), "Mine".to_owned())]),
             description: None,
         }],
+        prune: super::super::spec::PruneRules::default(),
         retry: Policy::default(),
     }
 }

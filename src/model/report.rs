@@ -1,7 +1,7 @@
 //! Decides what a finished release says of itself, as data.
 //! Must never claim what was not read back.
 
-use super::{digest::Digest, plan::Child, platform::Platform};
+use super::{digest::Digest, plan::Child, platform::Platform, pruned::Pruned};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -25,6 +25,8 @@ pub struct Report {
     pub run: Option<String>,
     /// One per image.
     pub images: Vec<Published>,
+    /// What was superseded, of each repository that was pruned: what of it went, and what stays.
+    pub pruned: Vec<Pruned>,
     /// How long each stage took, in order.
     pub stages: Vec<StageTime>,
 }

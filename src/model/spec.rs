@@ -7,7 +7,7 @@ use super::{
     reference::{BadName, Host, Place, Repository, RepositoryName},
     tags::TagRules,
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 /// All of rpub.toml.
 #[derive(Debug, Clone)]
@@ -24,6 +24,52 @@ pub struct Spec {
     pub images: Vec<ImageSpec>,
     /// `[retry]`.
     pub retry: Policy,
+    /// `[prune]`.
+    pub prune: PruneRules,
+}
+
+/// What is pruned, and what is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PruneRules {
+    /// Whether a release prunes what it superseded.
+    pub by_release: bool,
+    /// So many of the lists that `latest` named before stay.
+    pub keep: usize,
+    /// What was pushed so lately may be about to be tagged, and stays.
+    pub grace: Duration,
+}
+
+impl Default for PruneRules {
+    /// A release prunes; no former `latest` stays; a week of grace.
+    fn default() -> Self {
+        PruneRules {
+            by_release: true,
+            keep: 0,
+            grace: Duration::from_hours(7 * 24),
+        }
+    }
+}
+
+/// A text that is no span of time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no span of time: write days, hours or minutes, such as 7d, 12h or 90m")]
+pub struct BadSpan(String);
+
+/// A span of time as users write it: `7d`, `1d 12h`, `90m`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span(pub Duration);
+
+impl std::str::FromStr for Span {
+    type Err = BadSpan;
+
+    fn from_str(text: &str) -> Result<Self, BadSpan> {
+        let bad = || BadSpan(text.chars().take(100).collect());
+        let span: jiff::Span = text.parse().map_err(|_| bad())?;
+        // Months and years have no length of their own, and are refused here.
+        let days = jiff::SpanRelativeTo::days_are_24_hours();
+        let exact = span.to_duration(days).map_err(|_| bad())?;
+        exact.try_into().map(Span).map_err(|_| bad())
+    }
 }
 
 /// Where images go: one `[[registry]]`, or one `--to`.

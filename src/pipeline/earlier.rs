@@ -5,7 +5,7 @@ use super::{
     assemble::List,
     context::Context,
     journal::{self, DiskLedger},
-    publish,
+    publish, superseded,
     targets::Targets,
     verify,
 };
@@ -75,7 +75,12 @@ pub(super) async fn finish(
         if publish::recover(&mut earlier, same, &places, ledger, stop, events).await? {
             let lists = lists_of(&earlier)?;
             let published = verify::lists(context, targets, plan, &lists).await?;
-            return Ok(Some(verify::report(context, plan, None, published)));
+            let published = published.into_iter().map(|(image, _)| image).collect();
+            let pruned = superseded::after(context, &earlier, targets).await;
+            return Ok(Some(Report {
+                pruned,
+                ..verify::report(context, plan, None, published)
+            }));
         }
     }
     Ok(None)

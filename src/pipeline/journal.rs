@@ -5,7 +5,12 @@ use super::{plan::Env, publish::Ledger, whole};
 use crate::{
     error::{Error, Kind, Result},
     events::{Event, Events},
-    model::{digest::Digest, journal::Journal, plan::Plan},
+    model::{
+        digest::Digest,
+        journal::Journal,
+        plan::Plan,
+        reference::{Place, Repository},
+    },
 };
 use async_trait::async_trait;
 use std::{
@@ -37,21 +42,23 @@ pub fn folder(env: &Env) -> Result<PathBuf> {
 }
 
 /// What identifies a repository among all of this user's: a directory store's is its absolute path.
-fn key(text: &str) -> String {
+pub(super) fn key(text: &str) -> String {
     Digest::of(text.as_bytes()).hex()[..16].to_owned()
+}
+
+/// A repository among all of this user's: as he writes it, one in a folder by absolute path.
+pub fn identity(repository: &Repository, root: &Path) -> String {
+    match &repository.place {
+        Place::Registry(_) => repository.to_string(),
+        Place::Directory(path) => format!("oci:{}/{}", root.join(path).display(), repository.name),
+    }
 }
 
 /// The repositories of a plan, sorted, each once; those in folders by absolute path.
 pub fn repositories(plan: &Plan, root: &Path) -> Vec<String> {
-    use crate::model::spec::Destination;
     let places = plan.images.iter().flat_map(|image| &image.repositories);
     let mut out: Vec<String> = places
-        .map(|(destination, repository)| match destination {
-            Destination::Registry(_) => repository.to_string(),
-            Destination::Directory(path) => {
-                format!("oci:{}/{}", root.join(path).display(), repository.name)
-            }
-        })
+        .map(|(_, repository)| identity(repository, root))
         .collect();
     out.sort();
     out.dedup();

@@ -6,11 +6,14 @@ pub mod cache;
 /// What all stages share.
 pub mod context;
 mod earlier;
+mod formers;
 mod git;
+mod prune;
 /// Digest records in a folder.
 pub mod records;
 /// What rpub makes in podman's storage, and takes away again.
 pub mod scraps;
+mod shelf;
 /// Which targets each image has.
 pub mod targets;
 
@@ -39,5 +42,7 @@ pub mod push;
 pub mod release;
 /// A directory store is handed out.
 pub mod serve;
+/// What was superseded goes.
+pub mod superseded;
 /// What is published is read back.
 pub mod verify;

@@ -40,20 +40,24 @@ pub fn make(
     let tagging = tagging(asked, env)?;
     let inputs = gather(folder, asked.git_ref, tagging, env, events)?;
     let only = asked.images;
-    crate::model::plan::plan(spec, &inputs, only).map_err(|error| {
-        let hint = match &error {
-            NoPlan::Tag(_) => "run it in a git repository, or change the pattern under [tags]",
-            NoPlan::NoTags(_) => "add a pattern to manual under [tags] in rpub.toml",
-            NoPlan::Name(_) => "shorten the namespace or the image's name",
-            NoPlan::NoImage {
-                nearest: Some(n), ..
-            } => &format!("did you mean {n:?}?"),
-            NoPlan::NoImage { .. } => "rpub plan lists the images",
-            NoPlan::Twice(_) => "name each destination once",
-            NoPlan::BadTag(_) | NoPlan::Reserved(_) => TAG_HINT,
-        };
-        Error::usage(error.to_string(), inputs.git_ref.to_string(), hint)
-    })
+    crate::model::plan::plan(spec, &inputs, only)
+        .map_err(|error| impossible(&error, inputs.git_ref.to_string()))
+}
+
+/// Why there is no plan, at a place, and what to do.
+pub(super) fn impossible(error: &NoPlan, place: String) -> Error {
+    let hint = match error {
+        NoPlan::Tag(_) => "run it in a git repository, or change the pattern under [tags]",
+        NoPlan::NoTags(_) => "add a pattern to manual under [tags] in rpub.toml",
+        NoPlan::Name(_) => "shorten the namespace or the image's name",
+        NoPlan::NoImage {
+            nearest: Some(n), ..
+        } => &format!("did you mean {n:?}?"),
+        NoPlan::NoImage { .. } => "rpub plan lists the images",
+        NoPlan::Twice(_) => "name each destination once",
+        NoPlan::BadTag(_) | NoPlan::Reserved(_) => TAG_HINT,
+    };
+    Error::usage(error.to_string(), place, hint)
 }
 
 const TAG_HINT: &str = "name another tag; to release a version, push its git tag: v1.2.3";

@@ -92,7 +92,7 @@ pub(super) async fn released_before(
         let Some(list) = list else { return Ok(None) };
         // Another commit's, or an incomplete one's: not ours.
         let checked = verify::children(context, targets, image, list.digest()).await;
-        let Ok(children) = checked else {
+        let Ok((children, _)) = checked else {
             return Ok(None);
         };
         lists.push(List {

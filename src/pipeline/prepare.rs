@@ -28,6 +28,8 @@ pub struct Ready {
     pub list: RawManifest,
     /// What the list lists.
     pub children: Vec<Child>,
+    /// Their manifests, in the same order.
+    pub manifests: Vec<RawManifest>,
     /// The tags that the plan gives it.
     pub tags: Vec<Tag>,
     /// Where it is published.
@@ -101,19 +103,24 @@ pub async fn prepare(
 
 impl Ready {
     fn entry(&self) -> Result<Entry> {
-        let list = Stored::of(&self.list).ok_or_else(|| {
+        let no_text = || {
             Error::new(
                 Kind::Failed,
-                "its manifest list is no text",
+                "one of its manifests is no text",
                 self.name.clone(),
                 "report this with podman's version",
             )
-        })?;
-        let stored = |child: &Child| StoredChild {
-            platform: child.platform.clone(),
-            digest: child.digest,
-            size: child.size,
         };
+        let list = Stored::of(&self.list).ok_or_else(no_text)?;
+        let stored = |(child, manifest): (&Child, &RawManifest)| {
+            Ok(StoredChild {
+                platform: child.platform.clone(),
+                digest: child.digest,
+                size: child.size,
+                manifest: Stored::of(manifest).ok_or_else(no_text)?,
+            })
+        };
+        let children = self.children.iter().zip(&self.manifests);
         Ok(Entry {
             name: self.name.clone(),
             repositories: self
@@ -122,7 +129,7 @@ impl Ready {
                 .map(|t| t.repository().to_string())
                 .collect(),
             list,
-            children: self.children.iter().map(stored).collect(),
+            children: children.map(stored).collect::<Result<_>>()?,
         })
     }
 }

@@ -6,14 +6,14 @@ use crate::{
     events::{Event, Events},
     model::{
         digest::Digest,
-        journal::{BadJournal, Journal, Progress, Step},
+        journal::{BadJournal, Journal, Progress, Step, StoredChild},
         manifest::RawManifest,
         reference::{Reference, Tag},
     },
     target::Target,
 };
 use async_trait::async_trait;
-use futures::future::join_all;
+use futures::future::{join_all, try_join_all};
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
@@ -124,7 +124,29 @@ async fn forward(
         ledger.write(journal).await?;
         begin = end;
     }
+    children_are_there(journal, places).await
+}
+
+/// Whoever prunes at the same moment may have taken a child that was there before the list that names it now: such a one
+/// is put back, from the journal.
+async fn children_are_there(journal: &Journal, places: &Places) -> Result<()> {
+    let mut looks = Vec::new();
+    for (entry, targets) in journal.images.iter().zip(places) {
+        for child in &entry.children {
+            looks.extend(targets.iter().map(|target| is_there(&**target, child)));
+        }
+    }
+    try_join_all(looks).await?;
     Ok(())
+}
+
+async fn is_there(target: &dyn Target, child: &StoredChild) -> Result<()> {
+    let reference = Reference::Digest(child.digest);
+    if target.resolve(&reference).await?.is_some() {
+        return Ok(());
+    }
+    let manifest = child.manifest.manifest().map_err(|e| damaged(&e))?;
+    Ok(target.put_manifest(&reference, &manifest).await?)
 }
 
 /// Lets a tag name a manifest, and reads it back; with `already`, only where it does not name it yet.

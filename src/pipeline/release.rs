@@ -14,6 +14,7 @@ use super::{
     push::{self, Dock},
     records,
     scraps::Scraps,
+    superseded,
     targets::Targets,
     verify,
 };
@@ -185,15 +186,17 @@ async fn make_visible(
     let (events, stop) = (&context.events, &context.cancel);
     let still_invisible = async {
         let published = verify::lists(context, targets, plan, &lists).await?;
+        let (published, manifests): (Vec<_>, Vec<_>) = published.into_iter().unzip();
         context.stage(Stage::Tag);
         let ready: Vec<Ready> = plan
             .images
             .iter()
-            .zip(lists)
-            .map(|(image, list)| Ready {
+            .zip(lists.into_iter().zip(manifests))
+            .map(|(image, (list, manifests))| Ready {
                 name: image.name().to_string(),
                 list: list.manifest,
                 children: list.children,
+                manifests,
                 tags: image.tags.clone(),
                 targets: targets.of(image.name()).to_vec(),
             })
@@ -202,8 +205,10 @@ async fn make_visible(
         Ok((journal, published))
     };
     let (mut journal, mut published) = context.unless_interrupted(still_invisible).await?;
+    superseded::note(context, &journal, targets);
     targets.no_way_back();
     publish::publish(&mut journal, &targets.all(plan), ledger, stop, events).await?;
+    let pruned = superseded::after(context, &journal, targets).await;
     for (index, image) in published.iter_mut().enumerate() {
         let moved = |tag: &String| {
             let is_it = |step: &Step| step.image == index && step.tag.as_str() == tag;
@@ -215,7 +220,10 @@ async fn make_visible(
             image.tags.iter().any(|moved| moved == tag)
         });
     }
-    Ok(verify::report(context, plan, podman, published))
+    Ok(Report {
+        pruned,
+        ..verify::report(context, plan, podman, published)
+    })
 }
 
 /// Builds what is wanted and keeps it in podman's storage under [`kept_name`](super::scraps::kept_name).

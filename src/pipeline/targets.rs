@@ -6,7 +6,7 @@ use crate::{
     error::{Error, Result},
     model::{
         fault::Policy,
-        plan::Plan,
+        plan::{Places, Plan},
         reference::{Host, RepositoryName},
         spec::{Destination, RegistrySpec},
     },
@@ -49,13 +49,25 @@ impl Targets {
 
     /// Opens what the plan names; nothing is asked of a registry yet.
     pub fn open(context: &Context, plan: &Plan) -> Result<Targets> {
+        let images = plan.images.iter();
+        Targets::at(
+            context,
+            images.map(|image| (image.name(), &image.repositories)),
+        )
+    }
+
+    /// Opens these places of these images.
+    pub fn at<'p>(
+        context: &Context,
+        places: impl Iterator<Item = (&'p RepositoryName, &'p Places)>,
+    ) -> Result<Targets> {
         let mut registries: HashMap<Host, Registry> = HashMap::new();
         let mut by_image = BTreeMap::new();
         let mut folders = Vec::new();
         let patience = Patience::new(context.spec.retry.budget);
-        for image in &plan.images {
+        for (image, places) in places {
             let mut targets: Vec<Arc<dyn Target>> = Vec::new();
-            for (destination, repository) in &image.repositories {
+            for (destination, repository) in places {
                 match destination {
                     Destination::Directory(path) => {
                         let folder = context.path(path);
@@ -76,7 +88,7 @@ impl Targets {
                     }
                 }
             }
-            by_image.insert(image.name().clone(), targets);
+            by_image.insert(image.clone(), targets);
         }
         Ok(Targets {
             by_image,

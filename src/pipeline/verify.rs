@@ -36,30 +36,30 @@ fn wrong(target: &dyn Target, what: String) -> Error {
 
 /// Reads every list back by digest from every target, with children, platforms, labels and HEALTHCHECK.
 ///
-/// Answers the children of each image with the compressed sizes that users will pull.
+/// Answers the children of each image with the compressed sizes that users will pull, and their manifests.
 pub async fn lists(
     context: &Context,
     targets: &Targets,
     plan: &Plan,
     lists: &[List],
-) -> Result<Vec<Published>> {
+) -> Result<Vec<(Published, Vec<RawManifest>)>> {
     context.stage(Stage::Verify);
     let mut out = Vec::new();
     for (image, list) in plan.images.iter().zip(lists) {
         let digest = list.manifest.digest();
-        let children = children(context, targets, image, digest).await?;
-        out.push(published(image, digest, &children));
+        let (children, manifests) = children(context, targets, image, digest).await?;
+        out.push((published(image, digest, &children), manifests));
     }
     Ok(out)
 }
 
-/// Reads one image's list back by digest from every target; its children, sizes as users pull them.
+/// Reads one image's list back by digest from every target; its children, sizes as users pull them, and their manifests.
 pub async fn children(
     context: &Context,
     targets: &Targets,
     image: &ImagePlan,
     digest: Digest,
-) -> Result<Vec<Child>> {
+) -> Result<(Vec<Child>, Vec<RawManifest>)> {
     let reads = targets
         .of(image.name())
         .iter()
@@ -123,7 +123,7 @@ pub async fn published_for(context: &Context, plan: &Plan) -> Result<Report> {
         }
         // A plan has at least one tag, and an image at least one target.
         let Some((_, digest)) = agreed else { continue };
-        let children = children(context, &targets, image, digest).await?;
+        let (children, _) = children(context, &targets, image, digest).await?;
         images.push(published(image, digest, &children));
     }
     Ok(report(context, plan, None, images))
@@ -144,6 +144,7 @@ pub fn report(
         podman,
         run: plan.run.as_ref().map(|run| run.url.clone()),
         images,
+        pruned: Vec::new(),
         stages: context.clock.times(),
     }
 }
@@ -169,7 +170,7 @@ async fn one_list(
     target: &dyn Target,
     image: &ImagePlan,
     digest: Digest,
-) -> Result<Vec<Child>> {
+) -> Result<(Vec<Child>, Vec<RawManifest>)> {
     let list = read(target, digest).await?;
     let listed = list.children();
     let wanted = &image.spec.platforms;
@@ -181,7 +182,7 @@ async fn one_list(
         );
         return Err(wrong(target, what));
     }
-    let mut out = Vec::new();
+    let (mut out, mut manifests) = (Vec::new(), Vec::new());
     for (platform, file) in wanted {
         let entry = listed.iter().find(|entry| {
             entry
@@ -199,8 +200,9 @@ async fn one_list(
             digest: entry.digest,
             size,
         });
+        manifests.push(manifest);
     }
-    Ok(out)
+    Ok((out, manifests))
 }
 
 async fn read(target: &dyn Target, digest: Digest) -> Result<RawManifest> {

@@ -2,10 +2,12 @@
 //! Must never leave anything out of the JSON that the text says.
 
 use super::{seconds, size};
+use crate::error::Error;
 use crate::model::{
     journal::UnfinishedDocument,
     matrix::Matrix,
     plan::PlanDocument,
+    pruned::PruneDocument,
     record::Record,
     report::{BuiltDocument, Report, ServingDocument},
     starter::{FileDocument, InitDocument},
@@ -28,6 +30,8 @@ pub enum Answer {
     Released(Report),
     /// `rpub verify`.
     Verified(Report),
+    /// `rpub prune`.
+    Pruned(PruneDocument),
     /// `rpub status`.
     Unfinished(Vec<UnfinishedDocument>),
     /// `rpub init`.
@@ -61,6 +65,15 @@ struct Records<'a> {
 }
 
 impl Answer {
+    /// What is wrong although there is a result: a prune that left something to do.
+    pub fn incomplete(&self) -> Option<Error> {
+        match self {
+            Answer::Released(report) => super::pruned::incomplete(&report.pruned),
+            Answer::Pruned(document) => super::pruned::incomplete(&document.repositories),
+            _ => None,
+        }
+    }
+
     /// One JSON document and a newline; empty for [`Answer::Nothing`].
     pub(super) fn json(&self) -> String {
         match self {
@@ -69,6 +82,7 @@ impl Answer {
             Answer::Built(images) => versioned(&Images { images }),
             Answer::Pushed(records) => versioned(&Records { records }),
             Answer::Released(report) | Answer::Verified(report) => document(report),
+            Answer::Pruned(pruned) => document(pruned),
             Answer::Unfinished(releases) => versioned(&Releases { releases }),
             Answer::Started(init) => versioned(init),
             Answer::Serving(serving) => versioned(serving),
@@ -94,6 +108,7 @@ impl Answer {
             })),
             Answer::Released(report) => released("released", report),
             Answer::Verified(report) => released("verified", report),
+            Answer::Pruned(document) => super::pruned::text(&document.repositories),
             Answer::Unfinished(releases) => unfinished(releases),
             Answer::Started(init) => started(init),
             Answer::Serving(serving) => {
@@ -154,6 +169,7 @@ fn released(verb: &str, report: &Report) -> String {
             let _ = writeln!(out, "  {reference}");
         }
     }
+    out.push_str(&super::pruned::text(&report.pruned));
     let times: Vec<String> = report
         .stages
         .iter()

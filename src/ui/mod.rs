@@ -6,6 +6,7 @@ mod ask;
 mod failure;
 mod github;
 mod progress;
+mod pruned;
 
 pub use answer::Answer;
 pub use ask::{YesNo, ask, can_ask};

@@ -92,6 +92,14 @@ fn line(event: &Event, style: Style) -> Option<String> {
         Event::Tagged { place, tag, digest } => {
             (0, format!("{indent}{place}:{tag} -> {}", digest.short()))
         }
+        Event::Deleted {
+            place,
+            digest,
+            reason,
+        } => (
+            0,
+            format!("{indent}{place}@{} deleted: {reason}", digest.short()),
+        ),
         Event::Waiting {
             host,
             delay,

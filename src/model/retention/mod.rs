@@ -4,10 +4,12 @@
 mod about;
 mod graph;
 mod refusal;
+mod settled;
 
 pub use refusal::{Deleted, Refusal};
+pub use settled::settled;
 
-use super::{digest::Digest, reference::Tag};
+use super::{digest::Digest, manifest::RawManifest, reference::Tag};
 use about::subject_of;
 use graph::Graph;
 use std::{
@@ -23,6 +25,17 @@ pub struct Links {
     pub children: Vec<Digest>,
     /// What a signature, an SBOM or the like is about.
     pub subject: Option<Digest>,
+}
+
+impl Links {
+    /// What this one names.
+    pub fn of(manifest: &RawManifest) -> Self {
+        let children = manifest.children().iter().map(|child| child.digest);
+        Links {
+            children: children.collect(),
+            subject: manifest.subject(),
+        }
+    }
 }
 
 /// What came of reading a manifest.
@@ -56,6 +69,8 @@ pub struct Wish {
     pub keep: usize,
     /// What this run published or still needs.
     pub needed: BTreeSet<Digest>,
+    /// What a place did not delete: it stays whole.
+    pub stuck: BTreeSet<Digest>,
     /// What was pushed so lately may be somebody's who is about to tag it.
     pub grace: Duration,
     /// Whether what no tag names goes too, once it is older than that.
@@ -109,6 +124,8 @@ pub enum Root {
     Former(usize),
     /// It was pushed so lately that somebody may be about to tag it.
     Young,
+    /// It could not be deleted.
+    Stuck,
 }
 
 /// A manifest of a superseded list that stays.
@@ -161,6 +178,17 @@ impl fmt::Display for Root {
             Root::Run => f.write_str("this release"),
             Root::Former(nth) => write!(f, "the former latest no. {nth}, which the rules keep"),
             Root::Young => f.write_str("pushed only lately"),
+            Root::Stuck => f.write_str("what could not be deleted"),
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::Superseded => f.write_str("latest named it before"),
+            Reason::Untagged => f.write_str("no tag names it"),
+            Reason::PartOf(digest) => write!(f, "it belongs to {}", digest.short()),
         }
     }
 }
@@ -214,6 +242,9 @@ pub fn decide(holdings: &Holdings, wish: &Wish) -> Result<Decision, Doubt> {
     }
     for digest in young {
         live.reach(&graph, &Root::Young, digest);
+    }
+    for digest in &wish.stuck {
+        live.reach(&graph, &Root::Stuck, *digest);
     }
     for (index, digest) in formers.iter().enumerate() {
         // What is kept of the past may be gone already: that is nobody's loss.

@@ -44,6 +44,14 @@ impl Refusal {
         matches!(self, Refusal::Never)
     }
 
+    /// Whether nothing else there can be deleted either.
+    pub fn is_hopeless(&self) -> bool {
+        matches!(
+            self,
+            Refusal::Never | Refusal::NotPermitted | Refusal::NotLoggedIn
+        )
+    }
+
     /// What to do next, for a manifest of this repository.
     pub fn remedy(&self, repository: &str, digest: Digest) -> String {
         let again = || format!("run again: rpub prune --digest {digest}");

@@ -164,6 +164,7 @@ fn images(answer: &Answer) -> Option<Vec<Image>> {
         Answer::Matrix(_)
         | Answer::Started(_)
         | Answer::Unfinished(_)
+        | Answer::Pruned(_)
         | Answer::Serving(_)
         | Answer::Nothing => {
             return None;

@@ -9,6 +9,7 @@ use crate::{
     error::Error,
     model::{
         plan::PlanDocument,
+        pruned::{Outcome, Pruned},
         record::Record,
         report::{BuiltDocument, Published, Report},
     },
@@ -25,6 +26,7 @@ pub(super) fn of_result(answer: &Answer, notes: &[String]) -> Vec<String> {
         Answer::Plan(plan) => planned(plan),
         Answer::Built(images) => vec![built(images)],
         Answer::Pushed(records) => vec![pushed(records)],
+        Answer::Pruned(document) => pruned(&document.repositories),
         Answer::Matrix(_)
         | Answer::Started(_)
         | Answer::Unfinished(_)
@@ -98,7 +100,7 @@ fn head(verb: &str, git_ref: &str, version: Option<&str>, revision: Option<&str>
     )
 }
 
-/// What there is now, how to get it, how long it took. What was removed belongs after the images.
+/// What there is now, how to get it, what went, how long it took.
 fn released(verb: &str, report: &Report) -> Vec<String> {
     let revision = report.revision.as_deref();
     let head = head(verb, &report.git_ref, report.version.as_deref(), revision);
@@ -130,11 +132,42 @@ fn released(verb: &str, report: &Report) -> Vec<String> {
     if !references.is_empty() {
         sections.push(section("References", &references));
     }
+    sections.extend(pruned(&report.pruned));
     let stages = timeline(&report.stages);
     if !stages.is_empty() {
         sections.push(section("Stages", &stages));
     }
     sections
+}
+
+/// What was superseded: what of it went, and what stays; none where nothing was looked at.
+fn pruned(repositories: &[Pruned]) -> Vec<String> {
+    let rows: Vec<Vec<String>> = repositories.iter().flat_map(pruned_rows).collect();
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    let head = ["Repository", "Manifest", "What", "Why"];
+    vec![section("Superseded", &table(&head, &rows))]
+}
+
+fn pruned_rows(one: &Pruned) -> Vec<Vec<String>> {
+    let row = |digest: String, what: &str, why: &str| {
+        vec![code(&one.repository), digest, what.to_owned(), text(why)]
+    };
+    let deletions = one.deletions.iter().map(|deletion| {
+        let what = match deletion.outcome {
+            Outcome::Planned => "would go",
+            Outcome::Deleted => "deleted",
+            Outcome::Unsupported | Outcome::Refused => "stays",
+        };
+        let why = deletion.why.as_ref().unwrap_or(&deletion.reason);
+        row(code(&deletion.digest.short()), what, why)
+    });
+    let kept = one.kept.iter();
+    let kept = kept.map(|kept| row(code(&kept.digest.short()), "kept", &kept.why));
+    let ended = one.ended.iter();
+    let ended = ended.map(|ended| row(String::new(), "stopped", &ended.why));
+    deletions.chain(kept).chain(ended).collect()
 }
 
 /// The command lines that pull an image from each of its repositories: by its first tag, and where it has none by digest.

@@ -44,6 +44,7 @@ fn report(images: Vec<Published>) -> Report {
         podman: Some("4.9.3".to_owned()),
         run: None,
         images,
+        pruned: Vec::new(),
         stages: [("plan", 0.4), ("build", 41.0), ("push", 9.5)]
             .map(stage)
             .to_vec(),

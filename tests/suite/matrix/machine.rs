@@ -64,6 +64,11 @@ pub(super) fn plan_of(git_ref: &str, hosts: &[String], namespace: &str) -> (Spec
     };
     let platforms = ["linux/amd64", "linux/arm64"];
     let spec = Spec {
+        // What is pruned is another story (tests/suite/prune).
+        prune: PruneRules {
+            by_release: false,
+            ..PruneRules::default()
+        },
         source: None,
         licenses: None,
         tags: TagRules {

@@ -1,7 +1,7 @@
 //! Decides what one machine does in a simulation: rpub's own publishing, on a disk that survives its crashes.
 //! Must never publish in any other way than `pipeline::release` does.
 
-use super::world::{Simulated, World, list, store};
+use super::world::{Simulated, World, children, list, store};
 use async_trait::async_trait;
 use rpub::{
     error::Result,
@@ -53,6 +53,10 @@ impl Ledger for Disk {
         tokio::task::yield_now().await;
         Ok(())
     }
+}
+
+fn children_of(git_ref: &GitRef) -> Vec<RawManifest> {
+    children(&git_ref.to_string()).to_vec()
 }
 
 /// One machine that wants to publish one release.
@@ -155,6 +159,7 @@ impl Run {
                     size: child.size,
                 })
                 .collect(),
+            manifests: children_of(&self.git_ref),
             tags: self.tags.clone(),
             targets: self.targets.clone(),
         };

@@ -129,20 +129,34 @@ pub(super) fn store(registry: &mut Registry, list: &RawManifest) {
         .extend(list.children().iter().map(|c| c.digest));
 }
 
+/// The children of [`list`].
+pub(super) fn children(name: &str) -> [RawManifest; 2] {
+    ["amd64", "arm64"].map(|arch| {
+        let config = Digest::of(format!("{name} {arch}").as_bytes());
+        let text = format!(
+            r#"{{"schemaVersion":2,"mediaType":"{}","config":{{"mediaType":"c","digest":"{config}","size":9}},"layers":[]}}"#,
+            media_type::DOCKER_MANIFEST,
+        );
+        RawManifest::parse(text.into_bytes(), "").unwrap()
+    })
+}
+
 /// An index with two children, different for each name.
 pub(super) fn list(name: &str) -> RawManifest {
-    let entry = |arch: &str| {
+    let [amd64, arm64] = children(name);
+    let entry = |child: &RawManifest, arch: &str| {
         format!(
-            r#"{{"mediaType":"{}","digest":"{}","size":9,"platform":{{"os":"linux","architecture":"{arch}"}}}}"#,
+            r#"{{"mediaType":"{}","digest":"{}","size":{},"platform":{{"os":"linux","architecture":"{arch}"}}}}"#,
             media_type::DOCKER_MANIFEST,
-            Digest::of(format!("{name} {arch}").as_bytes())
+            child.digest(),
+            child.bytes().len()
         )
     };
     let text = format!(
         r#"{{"schemaVersion":2,"mediaType":"{}","manifests":[{},{}]}}"#,
         media_type::OCI_INDEX,
-        entry("amd64"),
-        entry("arm64")
+        entry(&amd64, "amd64"),
+        entry(&arm64, "arm64")
     );
     RawManifest::parse(text.into_bytes(), "").unwrap()
 }
@@ -234,6 +248,9 @@ impl Target for Simulated {
             registry
                 .manifests
                 .insert(manifest.digest(), manifest.clone());
+            if manifest.children().is_empty() {
+                registry.images.insert(manifest.digest());
+            }
             if let Reference::Tag(tag) = reference {
                 registry.tags.insert(tag.clone(), manifest.digest());
             }

@@ -1,0 +1,56 @@
+//! Decides the arguments of `rpub prune`.
+//! Must never sweep unless it was told to in so many words.
+
+use crate::{
+    error::Result,
+    events::Event,
+    model::digest::Digest,
+    pipeline::{
+        context::Context,
+        superseded::{self, Options},
+    },
+    ui::Answer,
+};
+
+/// Remove what latest named before, where nothing else needs it
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  rpub prune --dry-run\n  rpub prune\n  rpub prune --digest sha256:0123…\n  rpub prune --sweep --yes\n\n\
+Nothing goes that a tag, a list, a signature or a release that did not end needs; and nothing at all where that cannot be\n\
+known. Exit code 10: something superseded is still there; the message says what to do."
+)]
+pub(super) struct Args {
+    /// Only these images of rpub.toml
+    #[arg(value_name = "IMAGE")]
+    images: Vec<String>,
+    /// Say what would be removed and why, and remove nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Remove these lists, instead of those that are remembered from releases of this user on this machine; repeatable
+    #[arg(long, value_name = "DIGEST", value_delimiter = ',')]
+    digest: Vec<Digest>,
+    /// Also what no tag names and is older than grace (rpub.toml): where the place lists that (GHCR); needs --yes
+    #[arg(long)]
+    sweep: bool,
+    /// Really sweep
+    #[arg(long, requires = "sweep")]
+    yes: bool,
+}
+
+impl Args {
+    pub(super) async fn run(self, context: &Context) -> Result<Answer> {
+        let unsure = self.sweep && !self.yes;
+        if unsure && !self.dry_run {
+            let note = "nothing is removed: --sweep wants --yes";
+            context.events.send(Event::Note(note.to_owned()));
+        }
+        let options = Options {
+            images: self.images,
+            digests: self.digest,
+            sweep: self.sweep,
+            dry_run: self.dry_run || unsure,
+        };
+        let document = superseded::by_hand(context, &options).await?;
+        Ok(Answer::Pruned(document))
+    }
+}
