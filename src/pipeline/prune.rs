@@ -12,7 +12,7 @@ use crate::{
         journal::Stored,
         pruned::{Ended, Pruned},
         reference::Tag,
-        retention::{self, Decision, Deleted, Doubt, Kept, Refusal, Root, Wish},
+        retention::{self, Decision, Deleted, Doubt, Holdings, Kept, Look, Refusal, Root, Wish},
     },
     target::Target,
 };
@@ -41,6 +41,7 @@ pub(super) async fn prune(context: &Context, order: Order) -> Pruned {
         pruned: Pruned::of(order.target.repository().to_string()),
         shelf: Shelf::new(Arc::clone(&order.target)),
         gone: BTreeSet::new(),
+        tags: BTreeSet::new(),
         context,
         order,
     };
@@ -76,6 +77,8 @@ struct Work<'a> {
     pruned: Pruned,
     /// What was asked to go in this run.
     gone: BTreeSet<Digest>,
+    /// The tags that were there when it was last looked.
+    tags: BTreeSet<Tag>,
 }
 
 impl Work<'_> {
@@ -94,15 +97,19 @@ impl Work<'_> {
             self.context.events.send(Event::Warning(text));
             return Ok(());
         }
+        self.tags.extend(tags.keys().cloned());
         let settled = retention::settled(&tags, &self.order.wish);
         if let Some(decision) = settled.filter(|_| past.going.is_empty()) {
             self.pruned.keep(&decision.kept);
             return self.forget(past, &decision.kept);
         }
         let mut tags = Some(tags);
+        let mut looked_for = false;
         loop {
             let look = self.shelf.look(tags.take(), &self.order.wish, &past);
             let holdings = look.await.map_err(|fault| from_fault(&fault))?;
+            self.none_vanished(&holdings)?;
+            self.unknown(&holdings);
             let decision = match retention::decide(&holdings, &self.order.wish) {
                 Ok(decision) => decision,
                 Err(Doubt::Live { digest, root, .. }) if self.may_restore(&past, digest) => {
@@ -120,6 +127,17 @@ impl Work<'_> {
                 return Ok(());
             }
             let Some(next) = decision.deletions.first() else {
+                if !self.gone.is_empty() && !looked_for {
+                    looked_for = true;
+                    tags = Some(
+                        self.shelf
+                            .tags()
+                            .await
+                            .map_err(|fault| from_fault(&fault))?,
+                    );
+                    continue;
+                }
+                self.missing(&holdings).await?;
                 return self.forget(past, &decision.kept);
             };
             // What goes is on this disk, whole, before the first of it is gone.
@@ -138,6 +156,7 @@ impl Work<'_> {
                 }
                 self.order.wish.stuck.insert(next.digest());
             } else {
+                self.tags.retain(|tag| !next.tags().contains(tag));
                 self.shelf.forget(next.digest());
                 self.context.events.send(Event::Deleted {
                     place: self.pruned.repository.clone(),
@@ -146,6 +165,46 @@ impl Work<'_> {
                 });
             }
         }
+    }
+
+    /// What was asked for by hand, and is not there.
+    fn unknown(&self, holdings: &Holdings) {
+        let repository = &self.pruned.repository;
+        for digest in &self.order.wish.superseded {
+            let nowhere = matches!(holdings.manifests.get(digest), Some(Look::Gone(None)));
+            if nowhere && self.gone.is_empty() {
+                let note = format!("{repository}: {digest} is not there");
+                self.context.events.send(Event::Note(note));
+            }
+        }
+    }
+
+    /// Tags come while we work; that one goes is more likely a list with holes, and what it named is not known to be live.
+    fn none_vanished(&mut self, holdings: &Holdings) -> Result<(), Ended> {
+        let gone = self
+            .tags
+            .iter()
+            .find(|tag| !holdings.tags.contains_key(*tag));
+        if let Some(tag) = gone {
+            let why = format!("{tag} was there a moment ago, and is in no list of tags now");
+            return Err(ended(why, AGAIN));
+        }
+        self.tags.extend(holdings.tags.keys().cloned());
+        Ok(())
+    }
+
+    /// After deletions: every part of what is live is looked for. What was missing before us is told.
+    async fn missing(&self, holdings: &Holdings) -> Result<(), Ended> {
+        if self.gone.is_empty() {
+            return Ok(());
+        }
+        let missing = self.shelf.missing(holdings).await;
+        for digest in missing.map_err(|fault| from_fault(&fault))? {
+            let repository = &self.pruned.repository;
+            let text = format!("{repository}: {digest} is listed and not there; it was not pruned");
+            self.context.events.send(Event::Warning(text));
+        }
+        Ok(())
     }
 
     /// Whether it is something that we deleted, and that was not put back in vain.

@@ -74,6 +74,24 @@ impl Shelf {
             .await
     }
 
+    /// What is listed as there and was not read, and is not there.
+    pub(super) async fn missing(&self, holdings: &Holdings) -> Result<Vec<Digest>, Fault> {
+        let target = &*self.target;
+        let listed = holdings.manifests.iter().filter(|(digest, look)| {
+            matches!(look, Look::There(_)) && !self.read.contains_key(digest)
+        });
+        let answers: Vec<(Digest, Option<Digest>)> =
+            stream::iter(listed)
+                .map(|(digest, _)| async move {
+                    Ok((*digest, target.resolve(&(*digest).into()).await?))
+                })
+                .buffered(ASKED_AT_ONCE)
+                .try_collect()
+                .await?;
+        let missing = answers.into_iter().filter(|(_, found)| found.is_none());
+        Ok(missing.map(|(digest, _)| digest).collect())
+    }
+
     /// All that has to be known to decide what may go. `tags` are those that were just asked for; without them the place's
     /// own list of manifests will do, where it has one.
     pub(super) async fn look(

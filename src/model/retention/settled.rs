@@ -12,7 +12,9 @@ pub fn settled(tags: &BTreeMap<Tag, Digest>, wish: &Wish) -> Option<Decision> {
     }
     let going = wish.superseded.iter().skip(wish.keep);
     let kept = going.map(|list| {
-        let (tag, _) = tags.iter().find(|(_, named)| *named == list)?;
+        let named = tags.iter().filter(|(_, named)| *named == list);
+        // 1.2.3 says more than 1.2, and both more than latest.
+        let (tag, _) = named.max_by_key(|(tag, _)| (!tag.is_latest(), tag.as_str().len()))?;
         Some(Kept {
             digest: *list,
             root: Root::Tag(tag.clone()),
@@ -32,7 +34,8 @@ mod tests {
     #[test]
     fn only_what_is_named_itself_is_settled() {
         let [old, older] = [b"1", b"2"].map(|bytes| Digest::of(bytes));
-        let tags = BTreeMap::from([("1.2.3".parse().unwrap(), old)]);
+        let tags = ["1.2", "1.2.3", "latest"].map(|tag| (tag.parse().unwrap(), old));
+        let tags = BTreeMap::from(tags);
         let mut wish = Wish {
             superseded: vec![old],
             ..Wish::default()

@@ -17,7 +17,7 @@ use rpub::{
         manifest::RawManifest,
         plan::{self, Child, Inputs, Plan, Tagging},
         reference::Tag,
-        spec::{Destination, ImageSpec, RegistrySpec, Service, Spec},
+        spec::{Destination, ImageSpec, PruneRules, RegistrySpec, Service, Spec},
         tags::{LatestRule, TagRules},
         version::GitRef,
     },
