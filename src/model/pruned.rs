@@ -103,6 +103,18 @@ impl Pruned {
         }
     }
 
+    /// Whether there was nothing to prune.
+    pub fn is_idle(&self) -> bool {
+        let Pruned {
+            deletions,
+            kept,
+            restored,
+            ended,
+            ..
+        } = self;
+        deletions.is_empty() && kept.is_empty() && restored.is_empty() && ended.is_none()
+    }
+
     /// What is left for somebody to do: what is the matter, and the remedy.
     pub fn to_do(&self) -> Vec<(String, String)> {
         let refused = self.deletions.iter().filter_map(|one| {

@@ -41,9 +41,14 @@ impl Files {
         self.root.join("oci-layout").is_file()
     }
 
+    /// Where blobs lie.
+    pub(super) fn blobs(&self) -> PathBuf {
+        self.root.join("blobs/sha256")
+    }
+
     /// A blob's path, be it there or not.
     pub(super) fn blob(&self, digest: Digest) -> PathBuf {
-        self.root.join("blobs/sha256").join(digest.hex())
+        self.blobs().join(digest.hex())
     }
 
     /// A fault of the disk.
@@ -79,7 +84,7 @@ impl Files {
 
     /// Makes the folders and `oci-layout` where they are missing.
     pub(super) fn prepare(&self) -> Result<(), Fault> {
-        let blobs = self.root.join("blobs/sha256");
+        let blobs = self.blobs();
         // `a/blobs` beside `a` would make folders where readers of `a` expect files.
         let mut inner = self.name.as_str().split('/').skip(1);
         if inner.any(|part| matches!(part, "blobs" | "index.json" | "oci-layout")) {
@@ -194,6 +199,11 @@ impl Files {
         let _lock = self.lock()?;
         let mut index = self.index()?;
         index.tag(tag, manifest);
+        self.write_index(&index)
+    }
+
+    /// Writes the layout's index; the lock is held.
+    pub(super) fn write_index(&self, index: &Index) -> Result<(), Fault> {
         self.write(&self.root.join("index.json"), &index.bytes())
     }
 
@@ -205,7 +215,7 @@ impl Files {
         let _lock = self.lock()?;
         let mut index = self.index()?;
         index.untag(tag);
-        self.write(&self.root.join("index.json"), &index.bytes())
+        self.write_index(&index)
     }
 
     /// What a tag names, with the media type that the index tells.
@@ -248,7 +258,7 @@ impl Files {
     }
 
     /// One writer at a time; readers need no lock, because files change by renaming.
-    fn lock(&self) -> Result<File, Fault> {
+    pub(super) fn lock(&self) -> Result<File, Fault> {
         let path = self.root.join(".lock");
         let open = File::options()
             .create(true)

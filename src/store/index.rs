@@ -85,6 +85,21 @@ impl Index {
         tags
     }
 
+    /// The tags that name a manifest.
+    pub(super) fn tags_of(&self, digest: Digest) -> Vec<Tag> {
+        let names = |tag: &Tag| matches!(self.find(tag), Ok(Some(entry)) if entry.digest == digest);
+        self.tags().into_iter().filter(names).collect()
+    }
+
+    /// Whether there is an entry that no tag of ours finds.
+    pub(super) fn has_strangers(&self) -> bool {
+        let found = |entry: &Value| {
+            let tag: Option<Tag> = ref_name(entry)?.parse().ok();
+            self.find(&tag?).ok()?
+        };
+        self.manifests.iter().any(|entry| found(entry).is_none())
+    }
+
     /// Lets a tag name a manifest, and nothing else any more.
     pub(super) fn tag(&mut self, tag: &Tag, manifest: &RawManifest) {
         self.untag(tag);

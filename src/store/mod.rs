@@ -1,6 +1,7 @@
 //! Decides what a directory store is: an OCI image layout per repository, `DIR/<name>/{oci-layout,index.json,blobs/}`.
 //! Must never let a reader (skopeo, podman, another rpub) see a half-written file, or a manifest without its parts.
 
+mod deletion;
 mod files;
 mod index;
 
@@ -10,8 +11,9 @@ use crate::model::{
     fault::{Class, Fault},
     manifest::RawManifest,
     reference::{Place, Reference, Repository, RepositoryName, Tag},
+    retention::{Deleted, Deletion},
 };
-use crate::target::{ByteStream, LocalBlob, Target};
+use crate::target::{ByteStream, LocalBlob, Target, Version};
 use async_trait::async_trait;
 use bytes::Bytes;
 use files::Files;
@@ -240,5 +242,14 @@ impl Target for Layout {
         let tag = tag.clone();
         self.blocking(move |files| files.untag(&tag)).await?;
         Ok(true)
+    }
+
+    async fn versions(&self) -> Result<Option<Vec<Version>>, Fault> {
+        self.blocking(|files| files.versions().map(Some)).await
+    }
+
+    async fn delete(&self, deletion: &Deletion) -> Result<Deleted, Fault> {
+        let deletion = deletion.clone();
+        self.blocking(move |files| files.delete(&deletion)).await
     }
 }

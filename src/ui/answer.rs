@@ -7,7 +7,7 @@ use crate::model::{
     journal::UnfinishedDocument,
     matrix::Matrix,
     plan::PlanDocument,
-    pruned::PruneDocument,
+    pruned::{PruneDocument, Pruned},
     record::Record,
     report::{BuiltDocument, Report, ServingDocument},
     starter::{FileDocument, InitDocument},
@@ -169,7 +169,9 @@ fn released(verb: &str, report: &Report) -> String {
             let _ = writeln!(out, "  {reference}");
         }
     }
-    out.push_str(&super::pruned::text(&report.pruned));
+    let told = |one: &&Pruned| !one.is_idle();
+    let pruned: Vec<Pruned> = report.pruned.iter().filter(told).cloned().collect();
+    out.push_str(&super::pruned::text(&pruned));
     let times: Vec<String> = report
         .stages
         .iter()

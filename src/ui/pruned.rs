@@ -33,7 +33,7 @@ pub(super) fn text(repositories: &[Pruned]) -> String {
             Some(ended) => {
                 let _ = writeln!(out, "  stopped   {}", ended.why);
             }
-            None if one.deletions.is_empty() && one.kept.is_empty() => {
+            None if one.is_idle() => {
                 let _ = writeln!(out, "  nothing to prune");
             }
             None => {}

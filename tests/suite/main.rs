@@ -12,6 +12,7 @@ mod killed;
 mod matrix;
 mod podman;
 mod properties;
+mod prune;
 mod registry;
 mod relay;
 mod release;

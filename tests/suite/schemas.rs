@@ -3,6 +3,7 @@
 
 use rpub::model::{
     plan::PlanDocument,
+    pruned::{Ended, KeptManifest, Outcome, PruneDocument, Pruned, PrunedManifest},
     report::{PlatformReport, Published, Report, StageTime},
 };
 use serde_json::Value;
@@ -35,6 +36,7 @@ fn schemas_are_made_from_the_types() {
     for (name, schema) in [
         ("plan", schemars::schema_for!(PlanDocument)),
         ("report", schemars::schema_for!(Report)),
+        ("prune", schemars::schema_for!(PruneDocument)),
     ] {
         let mut text = serde_json::to_string_pretty(&schema).unwrap();
         text.push('\n');
@@ -104,6 +106,59 @@ containerfile = { "linux/amd64" = "Containerfile", "linux/arm64" = "Other" }
     }
 }
 
+/// One of everything that can be said of a prune.
+fn pruned() -> Pruned {
+    let digest = format!("sha256:{}", "fedcba9876543210".repeat(4));
+    Pruned {
+        repository: "ghcr.io/o/app".to_owned(),
+        deletions: vec![PrunedManifest {
+            digest: digest.parse().unwrap(),
+            reason: "latest named it before".to_owned(),
+            tags: vec!["sha256-ab.sig".to_owned()],
+            outcome: Outcome::Refused,
+            why: Some("no".to_owned()),
+            next: None,
+        }],
+        kept: vec![KeptManifest {
+            digest: digest.parse().unwrap(),
+            why: "1.2.3 still points at it: kept".to_owned(),
+        }],
+        restored: vec![digest.parse().unwrap()],
+        ended: Some(Ended {
+            why: "interrupted".to_owned(),
+            next: Some("rpub prune".to_owned()),
+        }),
+    }
+}
+
+#[test]
+fn schemas_hold_for_a_prune_and_refuse_what_is_none() {
+    let document = |repositories| {
+        let document = PruneDocument {
+            schema: 1,
+            dry_run: true,
+            repositories,
+        };
+        serde_json::to_value(document).unwrap()
+    };
+    assert_eq!(complaints("prune", &document(vec![])), Vec::<String>::new());
+    let right = document(vec![pruned()]);
+    assert_eq!(complaints("prune", &right), Vec::<String>::new());
+    for (pointer, value) in [
+        ("/dry_run", Value::from("yes")),
+        (
+            "/repositories/0/deletions/0/outcome",
+            Value::from("perhaps"),
+        ),
+        ("/repositories/0/kept/0", serde_json::json!({"why": "x"})),
+    ] {
+        let mut document = right.clone();
+        *document.pointer_mut(pointer).unwrap() = value;
+        let complaints = complaints("prune", &document);
+        assert_ne!(complaints, Vec::<String>::new(), "{pointer}");
+    }
+}
+
 fn report() -> Value {
     let digest = format!("sha256:{}", "0123456789abcdef".repeat(4));
     let report = Report {
@@ -125,6 +180,7 @@ fn report() -> Value {
                 size: 7,
             }],
         }],
+        pruned: vec![pruned()],
         stages: vec![StageTime {
             name: "build".to_owned(),
             seconds: 0.5,

@@ -1,7 +1,9 @@
 //! Decides what can go wrong between a client and a registry, and at which request it does.
 //! Must never be random: the same test breaks the same request each time.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use tokio::sync::Notify;
 
 /// What goes wrong.
 #[derive(Debug, Clone)]
@@ -22,6 +24,8 @@ pub(crate) enum Fault {
     WrongDigest,
     /// Every token that was given out has expired when the request comes.
     Expired,
+    /// The request waits before the registry until it is let go.
+    Held(Hold),
     /// A byte more reaches the registry than was sent.
     AlterBody,
     /// This is answered, and nothing reaches the registry.
@@ -30,6 +34,27 @@ pub(crate) enum Fault {
         headers: Vec<(String, String)>,
         body: String,
     },
+}
+
+/// A request that stands still where the test wants it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Hold(Arc<(Notify, Notify)>);
+
+impl Hold {
+    /// Waits until the request has come.
+    pub(crate) async fn has_come(&self) {
+        self.0.0.notified().await;
+    }
+
+    /// Lets it go on.
+    pub(crate) fn let_go(&self) {
+        self.0.1.notify_one();
+    }
+
+    pub(super) async fn stand_still(&self) {
+        self.0.0.notify_one();
+        self.0.1.notified().await;
+    }
 }
 
 impl Fault {

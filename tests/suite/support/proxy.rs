@@ -280,6 +280,9 @@ async fn respond(
         }
         return Ok(None);
     }
+    if let Some(Fault::Held(hold)) = &fault {
+        hold.stand_still().await;
+    }
     if let Some(tokens) = &shared.tokens {
         if let Some(Fault::Expired) = fault {
             tokens.expire();

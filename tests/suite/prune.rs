@@ -1,0 +1,11 @@
+//! Decides that `rpub prune`, and a release that prunes, take what is superseded and nothing that anyone needs.
+//! Must never look at what is left through rpub: registries are asked without it.
+
+/// Every request of a prune goes wrong in every way.
+mod broken;
+/// A directory store.
+mod directory;
+/// Somebody publishes while something is pruned.
+mod races;
+/// What a prune finds, made once and copied.
+mod stock;
