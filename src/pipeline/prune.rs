@@ -35,6 +35,14 @@ pub(super) struct Order {
     pub(super) dry_run: bool,
 }
 
+impl Order {
+    /// Whether there is anything that could go, or that a run before did not bring to its end.
+    pub(super) fn has_work(&self) -> bool {
+        let left = |past: Formers| !past.going.is_empty();
+        !self.wish.superseded.is_empty() || self.memory.read().is_ok_and(left)
+    }
+}
+
 /// Prunes one repository; never fails, because what was published stands.
 pub(super) async fn prune(context: &Context, order: Order) -> Pruned {
     let mut work = Work {

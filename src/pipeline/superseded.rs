@@ -60,7 +60,6 @@ pub(super) async fn after(context: &Context, journal: &Journal, targets: &Target
     if !context.spec.prune.by_release || steps(journal).next().is_none() {
         return Vec::new();
     }
-    context.stage(Stage::Prune);
     let mut orders = Vec::new();
     let mut pruned = Vec::new();
     for step in steps(journal) {
@@ -70,9 +69,12 @@ pub(super) async fn after(context: &Context, journal: &Journal, targets: &Target
         let entry = journal.images.get(step.image);
         let needed = entry.into_iter().flat_map(needed_by).collect();
         match order(context, &target, needed, &Options::default()) {
-            Ok(order) => orders.push(order),
+            Ok(order) => orders.extend(order.has_work().then_some(order)),
             Err(error) => pruned.push(not_begun(&*target, &error)),
         }
+    }
+    if !orders.is_empty() {
+        context.stage(Stage::Prune);
     }
     pruned.extend(join_all(orders.into_iter().map(|one| prune::prune(context, one))).await);
     pruned
