@@ -8,7 +8,7 @@ mod refusal;
 pub use refusal::{Deleted, Refusal};
 
 use super::{digest::Digest, reference::Tag};
-use about::subject_of;
+use about::about;
 use graph::Graph;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -136,7 +136,7 @@ pub enum Doubt {
         why: String,
     },
     /// A part of what should go could not be read: its parts would be left behind, or are somebody else's.
-    #[error("{digest} is superseded and cannot be read: {why}")]
+    #[error("{digest} should go and cannot be read: {why}")]
     Superseded {
         /// The manifest.
         digest: Digest,
@@ -154,12 +154,22 @@ pub struct Decision {
     pub kept: Vec<Kept>,
 }
 
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::Superseded => f.write_str("latest named it before"),
+            Reason::Untagged => f.write_str("no tag names it"),
+            Reason::PartOf(digest) => write!(f, "it belongs to sha256:{}", digest.short()),
+        }
+    }
+}
+
 impl fmt::Display for Root {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Root::Tag(tag) => write!(f, "{tag}"),
             Root::Run => f.write_str("this release"),
-            Root::Former(nth) => write!(f, "the former latest no. {nth}, which the rules keep"),
+            Root::Former(nth) => write!(f, "former latest no. {nth}"),
             Root::Young => f.write_str("pushed only lately"),
         }
     }
@@ -171,7 +181,10 @@ impl fmt::Display for Kept {
         match (root, directly) {
             (Root::Tag(tag), true) => write!(f, "{tag} still points at it: kept"),
             (Root::Tag(tag), false) => write!(f, "a part of what {tag} points at: kept"),
-            (root, true) => write!(f, "it is {root}: kept"),
+            (Root::Run, true) => f.write_str("this release needs it: kept"),
+            (Root::Young, true) => write!(f, "it was {root}: kept"),
+            (Root::Young, false) => write!(f, "a part of what was {root}: kept"),
+            (Root::Former(_), true) => write!(f, "it is {root}: kept"),
             (root, false) => write!(f, "a part of {root}: kept"),
         }
     }
@@ -183,9 +196,7 @@ impl fmt::Display for Kept {
 /// [`Doubt`]: something could not be read that would have to be known. Then nothing goes.
 pub fn decide(holdings: &Holdings, wish: &Wish) -> Result<Decision, Doubt> {
     let graph = Graph::of(holdings);
-    let (formers, going) = wish
-        .superseded
-        .split_at(wish.keep.min(wish.superseded.len()));
+    let (formers, superseded) = kept_and_not(wish);
     // An untagged part of what was `latest` is nobody's first push, however young it is.
     let known = graph.closure(&wish.superseded);
     let (young, old): (Vec<_>, Vec<_>) = holdings
@@ -193,19 +204,30 @@ pub fn decide(holdings: &Holdings, wish: &Wish) -> Result<Decision, Doubt> {
         .iter()
         .partition(|(_, age)| **age < wish.grace);
     let young = young.into_iter().map(|(digest, _)| *digest);
-    let young: Vec<Digest> = young.filter(|digest| !known.contains(digest)).collect();
+    // What this tool deleted may be listed for a while still; nobody can be about to tag it.
+    let went: BTreeSet<Digest> = graph.went().collect();
+    let young = young.filter(|digest| !known.contains(digest) && !went.contains(digest));
+    let young: Vec<Digest> = young.collect();
     let old = old.into_iter().filter(|_| wish.sweep);
     let old: Vec<Digest> = old.map(|(digest, _)| *digest).collect();
 
-    let going: Vec<(Digest, Reason)> = (going.iter().map(|digest| (*digest, Reason::Superseded)))
+    // A tag goes with what it named: if the last run was cut short then, nothing but its journal tells what is left.
+    let cut_short = went.iter().filter(|digest| {
+        let idle = superseded.is_empty() && !wish.sweep;
+        !idle && !formers.contains(digest)
+    });
+    let going: Vec<(Digest, Reason)> = (superseded.iter().map(|d| (*d, Reason::Superseded)))
         .chain(old.iter().map(|digest| (*digest, Reason::Untagged)))
+        .chain(cut_short.map(|digest| (*digest, Reason::PartOf(*digest))))
         .collect();
     let reached = graph.closure(going.iter().map(|(digest, _)| digest));
     // A signature's own tag does not keep it when what it is about goes.
     let tags = holdings
         .tags
         .iter()
-        .filter(|(tag, _)| subject_of(tag).is_none_or(|subject| !reached.contains(&subject)))
+        .filter(|(tag, digest)| {
+            about(tag, **digest).is_none_or(|subject| !reached.contains(&subject))
+        })
         .map(|(tag, digest)| (Root::Tag(tag.clone()), *digest));
     let needed = wish.needed.iter().map(|digest| (Root::Run, *digest));
     let mut live = Live::default();
@@ -238,15 +260,19 @@ pub fn decide(holdings: &Holdings, wish: &Wish) -> Result<Decision, Doubt> {
             new
         });
     }
+    let of_latest = graph.closure(&superseded);
     let mut out = Decision::default();
     let mut goes: BTreeMap<Digest, Reason> = BTreeMap::new();
     for (digest, reason) in reasons {
         if let Some((root, directly)) = live.0.get(&digest) {
-            out.kept.push(Kept {
-                digest,
-                root: root.clone(),
-                directly: *directly,
-            });
+            // In a sweep that nothing tags a part of what is in use is no news.
+            if of_latest.contains(&digest) {
+                out.kept.push(Kept {
+                    digest,
+                    root: root.clone(),
+                    directly: *directly,
+                });
+            }
             continue;
         }
         match unknown(holdings, digest) {
@@ -269,6 +295,15 @@ pub fn decide(holdings: &Holdings, wish: &Wish) -> Result<Decision, Doubt> {
     };
     out.deletions = order.into_iter().filter_map(deletion).collect();
     Ok(out)
+}
+
+/// Of the former `latest` what the rules keep, and what they do not; what was `latest` twice counts once.
+fn kept_and_not(wish: &Wish) -> (Vec<Digest>, Vec<Digest>) {
+    let mut seen = BTreeSet::new();
+    let formers = wish.superseded.iter().copied();
+    let mut formers: Vec<Digest> = formers.filter(|digest| seen.insert(*digest)).collect();
+    let rest = formers.split_off(wish.keep.min(formers.len()));
+    (formers, rest)
 }
 
 /// Why a manifest's links are not known; none where they are.
