@@ -207,7 +207,6 @@ pub fn decide(holdings: &Holdings, wish: &Wish) -> Result<Decision, Doubt> {
     // What this tool deleted may be listed for a while still; nobody can be about to tag it.
     let went: BTreeSet<Digest> = graph.went().collect();
     let young = young.filter(|digest| !known.contains(digest) && !went.contains(digest));
-    let young: Vec<Digest> = young.collect();
     let old = old.into_iter().filter(|_| wish.sweep);
     let old: Vec<Digest> = old.map(|(digest, _)| *digest).collect();
 
@@ -216,9 +215,14 @@ pub fn decide(holdings: &Holdings, wish: &Wish) -> Result<Decision, Doubt> {
         let idle = superseded.is_empty() && !wish.sweep;
         !idle && !formers.contains(digest)
     });
+    let cut_short: Vec<Digest> = cut_short.copied().collect();
     let going: Vec<(Digest, Reason)> = (superseded.iter().map(|d| (*d, Reason::Superseded)))
         .chain(old.iter().map(|digest| (*digest, Reason::Untagged)))
-        .chain(cut_short.map(|digest| (*digest, Reason::PartOf(*digest))))
+        .chain(
+            cut_short
+                .iter()
+                .map(|digest| (*digest, Reason::PartOf(*digest))),
+        )
         .collect();
     let reached = graph.closure(going.iter().map(|(digest, _)| digest));
     // A signature's own tag does not keep it when what it is about goes.
@@ -234,6 +238,9 @@ pub fn decide(holdings: &Holdings, wish: &Wish) -> Result<Decision, Doubt> {
     for (root, digest) in tags.chain(needed) {
         live.reach(&graph, &root, digest);
     }
+    let cut_short = graph.closure(&cut_short);
+    // Once its list is gone, a young part of it may be somebody's; that its own parts are gone too says nothing then.
+    let (orphans, young): (Vec<_>, Vec<_>) = young.partition(|digest| cut_short.contains(digest));
     for digest in young {
         live.reach(&graph, &Root::Young, digest);
     }
@@ -243,7 +250,11 @@ pub fn decide(holdings: &Holdings, wish: &Wish) -> Result<Decision, Doubt> {
             live.reach(&graph, &Root::Former(index + 1), *digest);
         }
     }
-    live.is_known(holdings)?;
+    live.is_known(holdings, false)?;
+    for digest in orphans {
+        live.reach(&graph, &Root::Young, digest);
+    }
+    live.is_known(holdings, true)?;
 
     let mut reasons: BTreeMap<Digest, Reason> = BTreeMap::new();
     for (from, why) in &going {
@@ -333,9 +344,12 @@ impl Live {
         });
     }
 
-    /// All of it was read: what is not known could need anything.
-    fn is_known(&self, holdings: &Holdings) -> Result<(), Doubt> {
+    /// All of it was read: what is not known could need anything; what is gone may do so, or not.
+    fn is_known(&self, holdings: &Holdings, may_be_gone: bool) -> Result<(), Doubt> {
         for (digest, (root, _)) in &self.0 {
+            if may_be_gone && matches!(holdings.manifests.get(digest), Some(Look::Gone(_))) {
+                continue;
+            }
             if let Some(why) = unknown(holdings, *digest) {
                 return Err(Doubt::Live {
                     digest: *digest,

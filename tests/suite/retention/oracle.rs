@@ -90,7 +90,8 @@ impl Truth {
         let begun = begun.filter(|number| !formers.contains(number));
         let begun = begun.filter(|_| !rest.is_empty() || repository.sweep);
         let superseded = any.from(set_of(rest.iter().copied()));
-        let going = superseded | any.from(old | set_of(begun));
+        let begun = any.from(set_of(begun));
+        let going = superseded | begun | any.from(old);
 
         let known = any.from(set_of(latest.iter().copied()));
         let mut roots = Vec::new();
@@ -114,12 +115,20 @@ impl Truth {
         }
         let live = pairs.from(set_of(roots.iter().map(|(_, number)| *number)));
         let there = repository.there();
+        // A young part of what this tool deleted may be broken already.
+        let may_be_broken = |why: Why, on: usize| why == Why::Young && has(begun, on);
+        let strict = roots.iter().filter(|(why, on)| !may_be_broken(*why, *on));
+        let strict = pairs.from(set_of(strict.map(|(_, on)| *on)));
+        let gone = set_of(
+            (0..repository.manifests.len())
+                .filter(|number| is_gone(number) || repository.is(*number, State::Forgotten)),
+        );
         let is_unknown = |number: &usize| {
             repository.is(*number, State::Unreadable) || repository.is(*number, State::Unread)
         };
         let unknown = members(going & !live).filter(is_unknown);
         Truth {
-            broken: live & !there,
+            broken: live & !there & !(gone & !strict),
             unknown: set_of(unknown),
             goes: going & !live & there,
             roots,

@@ -59,7 +59,11 @@ impl Scene {
     }
 
     pub(super) fn gone(self, name: &'static str, children: &[&str]) -> Self {
-        self.look(name, Look::Gone(Some(Self::links(children, None))))
+        self.gone_with(name, Self::links(children, None))
+    }
+
+    pub(super) fn gone_with(self, name: &'static str, links: Links) -> Self {
+        self.look(name, Look::Gone(Some(links)))
     }
 
     pub(super) fn unreadable(self, name: &'static str) -> Self {
