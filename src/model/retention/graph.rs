@@ -1,7 +1,7 @@
 //! Decides who is reached from whom in one repository, and in which order what goes must go.
 //! Must never forget an edge: lists name children, referrers and tags of the form `sha256-<hex>` are about something.
 
-use super::{Holdings, Links, Look, about};
+use super::{Holdings, Links, Look, about::about};
 use crate::model::digest::Digest;
 use std::collections::{BTreeMap, BTreeSet};
 

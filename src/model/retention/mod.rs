@@ -2,14 +2,17 @@
 //! Must never give out a digest that a tag, a live list, a referrer, this run or the keep rules reach; in doubt nothing at all.
 
 mod about;
+mod asked;
 mod graph;
+mod live;
 mod refusal;
 
 pub use refusal::{Deleted, Refusal};
 
 use super::{digest::Digest, reference::Tag};
-use about::about;
+use asked::Asked;
 use graph::Graph;
+use live::{Live, is_gone, unknown};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -30,7 +33,7 @@ pub struct Links {
 pub enum Look {
     /// It is there.
     There(Links),
-    /// It is not there (any more); what it named, where a journal still tells.
+    /// It is not there (any more); what it named, where a journal still tells: then its parts go, too.
     Gone(Option<Links>),
     /// It could not be read, or is of a kind that is not known; why.
     Unreadable(String),
@@ -41,7 +44,7 @@ pub enum Look {
 pub struct Holdings {
     /// What every tag names.
     pub tags: BTreeMap<Tag, Digest>,
-    /// Every manifest that was read, and every one that a journal tells of.
+    /// Every manifest that was read, and every one that a journal tells of, with all that it named.
     pub manifests: BTreeMap<Digest, Look>,
     /// What the place lists and no tag names, with how long ago it was pushed; empty where a place does not list that.
     pub untagged: BTreeMap<Digest, Duration>,
@@ -52,7 +55,7 @@ pub struct Holdings {
 pub struct Wish {
     /// The lists that `latest` named before, newest first.
     pub superseded: Vec<Digest>,
-    /// So many of them stay, the newest first.
+    /// So many different ones of them stay, the newest first; one that is gone already counts.
     pub keep: usize,
     /// What this run published or still needs.
     pub needed: BTreeSet<Digest>,
@@ -196,87 +199,17 @@ impl fmt::Display for Kept {
 /// [`Doubt`]: something could not be read that would have to be known. Then nothing goes.
 pub fn decide(holdings: &Holdings, wish: &Wish) -> Result<Decision, Doubt> {
     let graph = Graph::of(holdings);
-    let (formers, superseded) = kept_and_not(wish);
-    // An untagged part of what was `latest` is nobody's first push, however young it is.
-    let known = graph.closure(&wish.superseded);
-    let (young, old): (Vec<_>, Vec<_>) = holdings
-        .untagged
-        .iter()
-        .partition(|(_, age)| **age < wish.grace);
-    let young = young.into_iter().map(|(digest, _)| *digest);
-    // What this tool deleted may be listed for a while still; nobody can be about to tag it.
-    let went: BTreeSet<Digest> = graph.went().collect();
-    let young = young.filter(|digest| !known.contains(digest) && !went.contains(digest));
-    let old = old.into_iter().filter(|_| wish.sweep);
-    let old: Vec<Digest> = old.map(|(digest, _)| *digest).collect();
+    let asked = Asked::of(&graph, holdings, wish);
+    let reasons = asked.reasons(&graph);
+    let reached = |digest: &Digest| reasons.contains_key(digest);
+    let live = Live::of(&graph, (holdings, wish), &asked, reached)?;
+    let of_latest = graph.closure(&asked.superseded);
 
-    // A tag goes with what it named: if the last run was cut short then, nothing but its journal tells what is left.
-    let cut_short = went.iter().filter(|digest| {
-        let idle = superseded.is_empty() && !wish.sweep;
-        !idle && !formers.contains(digest)
-    });
-    let cut_short: Vec<Digest> = cut_short.copied().collect();
-    let going: Vec<(Digest, Reason)> = (superseded.iter().map(|d| (*d, Reason::Superseded)))
-        .chain(old.iter().map(|digest| (*digest, Reason::Untagged)))
-        .chain(
-            cut_short
-                .iter()
-                .map(|digest| (*digest, Reason::PartOf(*digest))),
-        )
-        .collect();
-    let reached = graph.closure(going.iter().map(|(digest, _)| digest));
-    // A signature's own tag does not keep it when what it is about goes.
-    let tags = holdings
-        .tags
-        .iter()
-        .filter(|(tag, digest)| {
-            about(tag, **digest).is_none_or(|subject| !reached.contains(&subject))
-        })
-        .map(|(tag, digest)| (Root::Tag(tag.clone()), *digest));
-    let needed = wish.needed.iter().map(|digest| (Root::Run, *digest));
-    let mut live = Live::default();
-    for (root, digest) in tags.chain(needed) {
-        live.reach(&graph, &root, digest);
-    }
-    let cut_short = graph.closure(&cut_short);
-    // Once its list is gone, a young part of it may be somebody's; that its own parts are gone too says nothing then.
-    let (orphans, young): (Vec<_>, Vec<_>) = young.partition(|digest| cut_short.contains(digest));
-    for digest in young {
-        live.reach(&graph, &Root::Young, digest);
-    }
-    for (index, digest) in formers.iter().enumerate() {
-        // What is kept of the past may be gone already: that is nobody's loss.
-        if !matches!(holdings.manifests.get(digest), Some(Look::Gone(_))) {
-            live.reach(&graph, &Root::Former(index + 1), *digest);
-        }
-    }
-    live.is_known(holdings, false)?;
-    for digest in orphans {
-        live.reach(&graph, &Root::Young, digest);
-    }
-    live.is_known(holdings, true)?;
-
-    let mut reasons: BTreeMap<Digest, Reason> = BTreeMap::new();
-    for (from, why) in &going {
-        graph.walk(*from, true, |reached, depth| {
-            let new = !reasons.contains_key(&reached);
-            let reason = || {
-                if depth == 0 {
-                    why.clone()
-                } else {
-                    Reason::PartOf(*from)
-                }
-            };
-            reasons.entry(reached).or_insert_with(reason);
-            new
-        });
-    }
-    let of_latest = graph.closure(&superseded);
     let mut out = Decision::default();
     let mut goes: BTreeMap<Digest, Reason> = BTreeMap::new();
     for (digest, reason) in reasons {
         if let Some((root, directly)) = live.0.get(&digest) {
-            // In a sweep that nothing tags a part of what is in use is no news.
+            // In a sweep it is no news that nothing tags a part of what is in use.
             if of_latest.contains(&digest) {
                 out.kept.push(Kept {
                     digest,
@@ -291,7 +224,7 @@ pub fn decide(holdings: &Holdings, wish: &Wish) -> Result<Decision, Doubt> {
                 goes.insert(digest, reason);
             }
             // It went before, and what it named is known; or nothing is, and nothing can be done.
-            Some(_) if matches!(holdings.manifests.get(&digest), Some(Look::Gone(_))) => {}
+            Some(_) if is_gone(holdings, digest) => {}
             Some(why) => return Err(Doubt::Superseded { digest, why }),
         }
     }
@@ -306,58 +239,4 @@ pub fn decide(holdings: &Holdings, wish: &Wish) -> Result<Decision, Doubt> {
     };
     out.deletions = order.into_iter().filter_map(deletion).collect();
     Ok(out)
-}
-
-/// Of the former `latest` what the rules keep, and what they do not; what was `latest` twice counts once.
-fn kept_and_not(wish: &Wish) -> (Vec<Digest>, Vec<Digest>) {
-    let mut seen = BTreeSet::new();
-    let formers = wish.superseded.iter().copied();
-    let mut formers: Vec<Digest> = formers.filter(|digest| seen.insert(*digest)).collect();
-    let rest = formers.split_off(wish.keep.min(formers.len()));
-    (formers, rest)
-}
-
-/// Why a manifest's links are not known; none where they are.
-fn unknown(holdings: &Holdings, digest: Digest) -> Option<String> {
-    match holdings.manifests.get(&digest) {
-        Some(Look::There(_)) => None,
-        Some(Look::Gone(_)) => Some("it is not there".to_owned()),
-        Some(Look::Unreadable(why)) => Some(why.clone()),
-        None => Some("it was not read".to_owned()),
-    }
-}
-
-/// What somebody needs: for each manifest why, and whether it is named itself.
-#[derive(Default)]
-struct Live(BTreeMap<Digest, (Root, bool)>);
-
-impl Live {
-    /// A root and all that it reaches. The first root that names a manifest itself is told, else the first that reaches it.
-    fn reach(&mut self, graph: &Graph<'_>, root: &Root, from: Digest) {
-        graph.walk(from, false, |reached, depth| match self.0.get(&reached) {
-            Some((_, true)) => depth == 0,
-            Some(_) if depth > 0 => false,
-            _ => {
-                self.0.insert(reached, (root.clone(), depth == 0));
-                true
-            }
-        });
-    }
-
-    /// All of it was read: what is not known could need anything; what is gone may do so, or not.
-    fn is_known(&self, holdings: &Holdings, may_be_gone: bool) -> Result<(), Doubt> {
-        for (digest, (root, _)) in &self.0 {
-            if may_be_gone && matches!(holdings.manifests.get(digest), Some(Look::Gone(_))) {
-                continue;
-            }
-            if let Some(why) = unknown(holdings, *digest) {
-                return Err(Doubt::Live {
-                    digest: *digest,
-                    root: root.clone(),
-                    why,
-                });
-            }
-        }
-        Ok(())
-    }
 }

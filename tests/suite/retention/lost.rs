@@ -31,6 +31,20 @@ fn retention_keeps_a_release_that_was_latest() {
     assert_eq!(kept, "1.2.3 still points at it: kept");
 }
 
+/// People look for the tag that names it, not for one that comes first in the alphabet.
+#[test]
+fn retention_tells_the_tag_that_names_what_stays_itself() {
+    let bundled = rebuilt().list("bundle", &["old"]).tag("all", "bundle");
+    let kept = bundled.kept("old").to_string();
+    assert_eq!(kept, "a part of what all points at: kept");
+    let kept = bundled.tag("1.2.3", "old").tag("z", "arm64");
+    assert_eq!(
+        kept.kept("old").to_string(),
+        "1.2.3 still points at it: kept"
+    );
+    assert_eq!(kept.kept("arm64").to_string(), "z still points at it: kept");
+}
+
 #[test]
 fn retention_keeps_the_parts_of_a_list_in_a_list_in_use() {
     let nested = rebuilt()

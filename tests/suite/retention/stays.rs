@@ -1,8 +1,8 @@
 //! Decides that nothing superseded stays for ever, and that at no moment a manifest names what is gone.
 //! Must never take a place in a list for an order: only what must go before what is looked at, where several may.
 
-use super::scene::{Scene, about};
-use rpub::model::retention::Reason;
+use super::scene::{Scene, about, digest};
+use rpub::model::retention::{Links, Reason};
 
 fn old() -> Scene {
     Scene::new()
@@ -35,9 +35,12 @@ fn retention_deletes_lists_before_their_parts() {
 
 #[test]
 fn retention_deletes_an_untagged_signature_with_what_it_is_about_and_before_it() {
-    let signed = old().referrer("signature", "arm64", &[]);
-    assert_eq!(sorted(&signed), ["amd64", "arm64", "old", "signature"]);
-    assert_before(&signed, "signature", "arm64");
+    // Digests sort by chance: so several.
+    for signature in ["signature", "sbom", "provenance", "scan"] {
+        let signed = old().referrer(signature, "arm64", &[]);
+        assert_eq!(signed.goes().len(), 4);
+        assert_before(&signed, signature, "arm64");
+    }
 }
 
 #[test]
@@ -139,6 +142,8 @@ fn retention_goes_on_where_a_young_part_is_broken() {
 fn retention_goes_on_where_what_is_deleted_is_listed_still() {
     let late = old().gone("signatures", &[]).young("signatures");
     assert_eq!(sorted(&late), ["amd64", "arm64", "old"]);
+    // Nor is there a doubt where nothing more is to be done.
+    assert!(late.superseded(&[]).goes().is_empty());
 }
 
 /// Releases may follow each other fast: what `latest` named an hour ago is no push under way.
@@ -148,16 +153,26 @@ fn retention_deletes_what_was_superseded_however_young_it_is() {
     assert_eq!(sorted(&young), ["amd64", "arm64", "old"]);
 }
 
-/// What it was about stays, the signature went before: its parts are nobody's.
+/// The bundle was about the old list, and went before it.
+fn without_bundle() -> Scene {
+    let bundle = Links {
+        children: vec![digest("part")],
+        subject: Some(digest("old")),
+    };
+    old().image("part").gone_with("bundle", bundle)
+}
+
+/// What it was about stays: its parts are nobody's all the same.
 #[test]
 fn retention_deletes_the_parts_of_a_referrer_that_is_gone() {
-    use rpub::model::retention::Links;
-    let links = Links {
-        children: vec![super::scene::digest("part")],
-        subject: Some(super::scene::digest("old")),
-    };
-    let rest = old().image("part").tag("1.2.3", "old");
-    assert_eq!(rest.gone_with("bundle", links).goes(), ["part"]);
+    let released = without_bundle().tag("1.2.3", "old");
+    assert_eq!(released.goes(), ["part"]);
+}
+
+#[test]
+fn retention_deletes_the_young_parts_of_a_referrer_that_is_gone() {
+    let young = without_bundle().young("part");
+    assert_eq!(sorted(&young), ["amd64", "arm64", "old", "part"]);
 }
 
 #[test]
@@ -192,9 +207,9 @@ fn retention_tells_in_a_sweep_only_of_former_latest_what_stays() {
 
 #[test]
 fn retention_says_why_in_few_words() {
-    let part = Reason::PartOf(super::scene::digest("old"));
+    let part = Reason::PartOf(digest("old"));
     let words = [Reason::Superseded, Reason::Untagged, part].map(|reason| reason.to_string());
-    let short = super::scene::digest("old").short();
+    let short = digest("old").short();
     let belongs = format!("it belongs to sha256:{short}");
     assert_eq!(
         words,

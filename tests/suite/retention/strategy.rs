@@ -121,6 +121,17 @@ fn shapes(repository: &Repository) -> Vec<(&'static str, bool)> {
             all().any(|n| members(manifests[n].children).any(is_list)),
         ),
         (
+            "an attestation in a list",
+            all().any(|n| {
+                let sibling = |c: usize| {
+                    manifests[c]
+                        .subject
+                        .is_some_and(|s| has(manifests[n].children, s))
+                };
+                members(manifests[n].children).any(sibling)
+            }),
+        ),
+        (
             "live and superseded lists share",
             readable && all().any(|n| has(truth.live, n) && shared(n)) && truth.goes != 0,
         ),
