@@ -13,6 +13,8 @@ mod property;
 mod repository;
 /// One small repository by names.
 mod scene;
+/// What random repositories have in them.
+mod shapes;
 /// What would stay for ever.
 mod stays;
 /// Random repositories.

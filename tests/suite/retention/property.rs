@@ -84,8 +84,8 @@ fn order_is_right(repository: &Repository, goes: &[usize]) -> Outcome {
         (manifest.children | set_of(manifest.subject)) & all
     };
     let tagged = |number: usize| -> Set {
-        let names = repository.tags_of(number).into_iter();
-        let about = names.filter_map(|name| match name {
+        let tags = repository.tags_of(number).into_iter();
+        let about = tags.filter_map(|name| match name {
             Name::About(subject, _) => Some(subject),
             Name::Plain(_) => None,
         });

@@ -8,7 +8,7 @@ use rpub::model::{
 use std::time::Duration;
 
 /// So long after a push somebody may be about to tag it.
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
 pub(super) fn digest(name: &str) -> Digest {
     Digest::of(name.as_bytes())

@@ -2,7 +2,10 @@
 //! Must never take a place in a list for an order: only what must go before what is looked at, where several may.
 
 use super::scene::{Scene, about, digest};
-use rpub::model::retention::{Links, Reason};
+use rpub::model::{
+    reference::Tag,
+    retention::{Links, Reason},
+};
 
 fn old() -> Scene {
     Scene::new()
@@ -58,7 +61,7 @@ fn retention_deletes_a_tagged_signature_with_what_it_is_about_and_before_it() {
         assert_eq!(sorted(&signed), ["amd64", "arm64", "old", "signature"]);
         assert_before(&signed, "signature", "old");
         let first = signed.decide().unwrap().deletions.remove(0);
-        let tags: Vec<&str> = first.tags().iter().map(|tag| tag.as_str()).collect();
+        let tags: Vec<&str> = first.tags().iter().map(Tag::as_str).collect();
         assert_eq!(tags, [tag]);
         assert!(matches!(first.reason(), Reason::PartOf(_)));
     }
