@@ -153,6 +153,14 @@ fn retention_keeps_the_former_latest_that_the_rules_keep() {
     assert_eq!(kept.to_string(), "a part of former latest no. 1: kept");
 }
 
+/// Somebody deleted it: that is no doubt, and what it left was to be kept.
+#[test]
+fn retention_keeps_what_is_left_of_a_former_latest_that_the_rules_keep() {
+    let broken = rebuilt().gone("before", &["left"]).image("left");
+    let broken = broken.superseded(&["before", "old"]).keep(1);
+    assert_eq!(broken.goes(), ["old", "arm64"]);
+}
+
 /// `latest` went from `old` to `older` and back: these are two, not three.
 #[test]
 fn retention_keeps_as_many_former_latest_as_were_asked_for() {
@@ -161,7 +169,6 @@ fn retention_keeps_as_many_former_latest_as_were_asked_for() {
     assert_eq!(twice.goes(), ["oldest"]);
 }
 
-/// The child is there still, its list is not: nobody can tell any more who else needed it, but everything tells who does.
 #[test]
 fn retention_keeps_what_a_deleted_list_shared() {
     let cut_short = rebuilt().gone("old", &["amd64", "arm64"]);
