@@ -191,9 +191,7 @@ impl Shelf {
                 }
             }
             for (digest, look) in looks {
-                if let Look::Gone(Some(links)) = &look
-                    && depth == Depth::Whole
-                {
+                if let Look::Gone(Some(links)) = &look {
                     next.extend(&links.children);
                 }
                 holdings.manifests.insert(digest, look);

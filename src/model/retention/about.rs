@@ -7,12 +7,19 @@ use crate::model::{digest::Digest, reference::Tag};
 const KINDS: [&str; 4] = ["", ".sig", ".att", ".sbom"];
 
 /// What `sha256-<64 hex digits>`, with or without `.sig`, `.att` or `.sbom`, is about; none for any other tag.
-pub(super) fn subject_of(tag: &Tag) -> Option<Digest> {
+fn subject_of(tag: &Tag) -> Option<Digest> {
     let rest = tag.as_str().strip_prefix("sha256-")?;
     let (hex, kind) = rest.split_at_checked(64)?;
     KINDS
         .contains(&kind)
         .then(|| format!("sha256:{hex}").parse().ok())?
+}
+
+/// What a tag on `named` says that `named` is about.
+///
+/// Nothing is about itself: who names a manifest by its own digest (mirrors do) wants it kept.
+pub(super) fn about(tag: &Tag, named: Digest) -> Option<Digest> {
+    subject_of(tag).filter(|subject| *subject != named)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Decides who is reached from whom in one repository, and in which order what goes must go.
 //! Must never forget an edge: lists name children, referrers and tags of the form `sha256-<hex>` are about something.
 
-use super::{Holdings, Links, Look, subject_of};
+use super::{Holdings, Links, Look, about::about};
 use crate::model::digest::Digest;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,7 +36,7 @@ impl<'a> Graph<'a> {
             }
         }
         for (tag, digest) in &holdings.tags {
-            if let Some(subject) = subject_of(tag) {
+            if let Some(subject) = about(tag, *digest) {
                 graph.by_tag.entry(subject).or_default().push(*digest);
             }
         }
@@ -80,14 +80,24 @@ impl<'a> Graph<'a> {
         reached
     }
 
+    /// What is gone, and of which it is known what it named.
+    pub(super) fn went(&self) -> impl Iterator<Item = Digest> {
+        let went = |digest: &&Digest| self.links.contains_key(digest);
+        self.gone.iter().filter(went).copied()
+    }
+
     /// What names, or is about, something else goes before that, so that at no moment a manifest names what is gone.
     pub(super) fn in_order(&self, mut goes: BTreeSet<Digest>) -> Vec<Digest> {
+        let by_digest = self.named_by();
         let mut out = Vec::new();
         while !goes.is_empty() {
-            let mut first = self.unnamed(&goes, true);
+            let mut first = Before(&[&by_digest, &self.by_tag]).free(&goes);
             if first.is_empty() {
                 // Digests name each other in no circle; with tags of the form sha256-<hex> there can be one.
-                first = self.unnamed(&goes, false);
+                // It is opened in one place, and that must not be something behind the circle: what has least before it.
+                let free = Before(&[&by_digest]).free(&goes).into_iter();
+                let all = Before(&[&by_digest, &self.by_tag]);
+                first.extend(free.min_by_key(|digest| all.count(*digest, &goes)));
             }
             // Should a registry show a circle of digests all the same, none of it goes.
             if first.is_empty() {
@@ -101,24 +111,41 @@ impl<'a> Graph<'a> {
         out
     }
 
-    /// Those of `goes` that nothing in it stands before.
-    fn unnamed(&self, goes: &BTreeSet<Digest>, tags_too: bool) -> Vec<Digest> {
-        let mut named: BTreeSet<Digest> = goes
-            .iter()
-            .filter_map(|digest| self.links.get(digest))
-            .flat_map(|links| links.children.iter().chain(&links.subject))
-            .copied()
-            .collect();
-        if tags_too {
-            let about = |(_, by): &(&Digest, &Vec<Digest>)| by.iter().any(|by| goes.contains(by));
-            named.extend(
-                self.by_tag
-                    .iter()
-                    .filter(about)
-                    .map(|(subject, _)| *subject),
-            );
+    /// For every manifest what names it by digest: lists, and what says of itself that it is about it.
+    fn named_by(&self) -> BTreeMap<Digest, Vec<Digest>> {
+        let mut out: BTreeMap<Digest, Vec<Digest>> = BTreeMap::new();
+        for (digest, links) in &self.links {
+            for named in links.children.iter().chain(&links.subject) {
+                out.entry(*named).or_default().push(*digest);
+            }
         }
-        let free = goes.iter().filter(|digest| !named.contains(digest));
-        free.copied().collect()
+        out
+    }
+}
+
+/// What stands before what, from one or more sides.
+struct Before<'a>(&'a [&'a BTreeMap<Digest, Vec<Digest>>]);
+
+impl Before<'_> {
+    fn of(&self, digest: Digest) -> impl Iterator<Item = Digest> {
+        let found = self.0.iter().filter_map(move |map| map.get(&digest));
+        found.flatten().copied()
+    }
+
+    /// Those of `goes` that nothing in it stands before.
+    fn free(&self, goes: &BTreeSet<Digest>) -> Vec<Digest> {
+        let free = |digest: &&Digest| !self.of(**digest).any(|before| goes.contains(&before));
+        goes.iter().filter(free).copied().collect()
+    }
+
+    /// How many of `goes` stand before this one, over others too, itself included.
+    fn count(&self, digest: Digest, goes: &BTreeSet<Digest>) -> usize {
+        let mut seen = BTreeSet::from([digest]);
+        let mut todo = vec![digest];
+        while let Some(digest) = todo.pop() {
+            let before = self.of(digest).filter(|digest| goes.contains(digest));
+            todo.extend(before.filter(|digest| seen.insert(*digest)));
+        }
+        seen.len()
     }
 }

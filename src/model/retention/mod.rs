@@ -2,7 +2,9 @@
 //! Must never give out a digest that a tag, a live list, a referrer, this run or the keep rules reach; in doubt nothing at all.
 
 mod about;
+mod asked;
 mod graph;
+mod live;
 mod refusal;
 mod settled;
 
@@ -10,8 +12,9 @@ pub use refusal::{Deleted, Refusal};
 pub use settled::settled;
 
 use super::{digest::Digest, manifest::RawManifest, reference::Tag};
-use about::subject_of;
+use asked::Asked;
 use graph::Graph;
+use live::{Live, is_gone, unknown};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -43,7 +46,7 @@ impl Links {
 pub enum Look {
     /// It is there.
     There(Links),
-    /// It is not there (any more); what it named, where a journal still tells.
+    /// It is not there (any more); what it named, where a journal still tells: then its parts go, too.
     Gone(Option<Links>),
     /// It could not be read, or is of a kind that is not known; why.
     Unreadable(String),
@@ -54,7 +57,7 @@ pub enum Look {
 pub struct Holdings {
     /// What every tag names.
     pub tags: BTreeMap<Tag, Digest>,
-    /// Every manifest that was read, and every one that a journal tells of.
+    /// Every manifest that was read, and every one that a journal tells of, with all that it named.
     pub manifests: BTreeMap<Digest, Look>,
     /// What the place lists and no tag names, with how long ago it was pushed; empty where a place does not list that.
     pub untagged: BTreeMap<Digest, Duration>,
@@ -65,7 +68,7 @@ pub struct Holdings {
 pub struct Wish {
     /// The lists that `latest` named before, newest first.
     pub superseded: Vec<Digest>,
-    /// So many of them stay, the newest first.
+    /// So many different ones of them stay, the newest first; one that is gone already counts.
     pub keep: usize,
     /// What this run published or still needs.
     pub needed: BTreeSet<Digest>,
@@ -153,7 +156,7 @@ pub enum Doubt {
         why: String,
     },
     /// A part of what should go could not be read: its parts would be left behind, or are somebody else's.
-    #[error("{digest} is superseded and cannot be read: {why}")]
+    #[error("{digest} should go and cannot be read: {why}")]
     Superseded {
         /// The manifest.
         digest: Digest,
@@ -171,18 +174,6 @@ pub struct Decision {
     pub kept: Vec<Kept>,
 }
 
-impl fmt::Display for Root {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Root::Tag(tag) => write!(f, "{tag}"),
-            Root::Run => f.write_str("this release"),
-            Root::Former(nth) => write!(f, "the former latest no. {nth}, which the rules keep"),
-            Root::Young => f.write_str("pushed only lately"),
-            Root::Stuck => f.write_str("what could not be deleted"),
-        }
-    }
-}
-
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -193,13 +184,29 @@ impl fmt::Display for Reason {
     }
 }
 
+impl fmt::Display for Root {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Root::Tag(tag) => write!(f, "{tag}"),
+            Root::Run => f.write_str("this release"),
+            Root::Former(nth) => write!(f, "former latest no. {nth}"),
+            Root::Young => f.write_str("pushed only lately"),
+            Root::Stuck => f.write_str("what could not be deleted"),
+        }
+    }
+}
+
 impl fmt::Display for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Kept { root, directly, .. } = self;
         match (root, directly) {
             (Root::Tag(tag), true) => write!(f, "{tag} still points at it: kept"),
             (Root::Tag(tag), false) => write!(f, "a part of what {tag} points at: kept"),
-            (root, true) => write!(f, "it is {root}: kept"),
+            (Root::Run, true) => f.write_str("this release needs it: kept"),
+            (Root::Young, true) => write!(f, "it was {root}: kept"),
+            (Root::Young, false) => write!(f, "a part of what was {root}: kept"),
+            (Root::Stuck, true) => f.write_str("it could not be deleted: kept"),
+            (Root::Former(_), true) => write!(f, "it is {root}: kept"),
             (root, false) => write!(f, "a part of {root}: kept"),
         }
     }
@@ -211,73 +218,24 @@ impl fmt::Display for Kept {
 /// [`Doubt`]: something could not be read that would have to be known. Then nothing goes.
 pub fn decide(holdings: &Holdings, wish: &Wish) -> Result<Decision, Doubt> {
     let graph = Graph::of(holdings);
-    let (formers, going) = wish
-        .superseded
-        .split_at(wish.keep.min(wish.superseded.len()));
-    // An untagged part of what was `latest` is nobody's first push, however young it is.
-    let known = graph.closure(&wish.superseded);
-    let (young, old): (Vec<_>, Vec<_>) = holdings
-        .untagged
-        .iter()
-        .partition(|(_, age)| **age < wish.grace);
-    let young = young.into_iter().map(|(digest, _)| *digest);
-    let young: Vec<Digest> = young.filter(|digest| !known.contains(digest)).collect();
-    let old = old.into_iter().filter(|_| wish.sweep);
-    let old: Vec<Digest> = old.map(|(digest, _)| *digest).collect();
+    let asked = Asked::of(&graph, holdings, wish);
+    let reasons = asked.reasons(&graph);
+    let reached = |digest: &Digest| reasons.contains_key(digest);
+    let live = Live::of(&graph, (holdings, wish), &asked, reached)?;
+    let of_latest = graph.closure(&asked.superseded);
 
-    let going: Vec<(Digest, Reason)> = (going.iter().map(|digest| (*digest, Reason::Superseded)))
-        .chain(old.iter().map(|digest| (*digest, Reason::Untagged)))
-        .collect();
-    let reached = graph.closure(going.iter().map(|(digest, _)| digest));
-    // A signature's own tag does not keep it when what it is about goes.
-    let tags = holdings
-        .tags
-        .iter()
-        .filter(|(tag, _)| subject_of(tag).is_none_or(|subject| !reached.contains(&subject)))
-        .map(|(tag, digest)| (Root::Tag(tag.clone()), *digest));
-    let needed = wish.needed.iter().map(|digest| (Root::Run, *digest));
-    let mut live = Live::default();
-    for (root, digest) in tags.chain(needed) {
-        live.reach(&graph, &root, digest);
-    }
-    for digest in young {
-        live.reach(&graph, &Root::Young, digest);
-    }
-    for digest in &wish.stuck {
-        live.reach(&graph, &Root::Stuck, *digest);
-    }
-    for (index, digest) in formers.iter().enumerate() {
-        // What is kept of the past may be gone already: that is nobody's loss.
-        if !matches!(holdings.manifests.get(digest), Some(Look::Gone(_))) {
-            live.reach(&graph, &Root::Former(index + 1), *digest);
-        }
-    }
-    live.is_known(holdings)?;
-
-    let mut reasons: BTreeMap<Digest, Reason> = BTreeMap::new();
-    for (from, why) in &going {
-        graph.walk(*from, true, |reached, depth| {
-            let new = !reasons.contains_key(&reached);
-            let reason = || {
-                if depth == 0 {
-                    why.clone()
-                } else {
-                    Reason::PartOf(*from)
-                }
-            };
-            reasons.entry(reached).or_insert_with(reason);
-            new
-        });
-    }
     let mut out = Decision::default();
     let mut goes: BTreeMap<Digest, Reason> = BTreeMap::new();
     for (digest, reason) in reasons {
         if let Some((root, directly)) = live.0.get(&digest) {
-            out.kept.push(Kept {
-                digest,
-                root: root.clone(),
-                directly: *directly,
-            });
+            // In a sweep it is no news that nothing tags a part of what is in use.
+            if of_latest.contains(&digest) {
+                out.kept.push(Kept {
+                    digest,
+                    root: root.clone(),
+                    directly: *directly,
+                });
+            }
             continue;
         }
         match unknown(holdings, digest) {
@@ -285,7 +243,7 @@ pub fn decide(holdings: &Holdings, wish: &Wish) -> Result<Decision, Doubt> {
                 goes.insert(digest, reason);
             }
             // It went before, and what it named is known; or nothing is, and nothing can be done.
-            Some(_) if matches!(holdings.manifests.get(&digest), Some(Look::Gone(_))) => {}
+            Some(_) if is_gone(holdings, digest) => {}
             Some(why) => return Err(Doubt::Superseded { digest, why }),
         }
     }
@@ -300,46 +258,4 @@ pub fn decide(holdings: &Holdings, wish: &Wish) -> Result<Decision, Doubt> {
     };
     out.deletions = order.into_iter().filter_map(deletion).collect();
     Ok(out)
-}
-
-/// Why a manifest's links are not known; none where they are.
-fn unknown(holdings: &Holdings, digest: Digest) -> Option<String> {
-    match holdings.manifests.get(&digest) {
-        Some(Look::There(_)) => None,
-        Some(Look::Gone(_)) => Some("it is not there".to_owned()),
-        Some(Look::Unreadable(why)) => Some(why.clone()),
-        None => Some("it was not read".to_owned()),
-    }
-}
-
-/// What somebody needs: for each manifest why, and whether it is named itself.
-#[derive(Default)]
-struct Live(BTreeMap<Digest, (Root, bool)>);
-
-impl Live {
-    /// A root and all that it reaches. The first root that names a manifest itself is told, else the first that reaches it.
-    fn reach(&mut self, graph: &Graph<'_>, root: &Root, from: Digest) {
-        graph.walk(from, false, |reached, depth| match self.0.get(&reached) {
-            Some((_, true)) => depth == 0,
-            Some(_) if depth > 0 => false,
-            _ => {
-                self.0.insert(reached, (root.clone(), depth == 0));
-                true
-            }
-        });
-    }
-
-    /// All of it was read: what is not known could need anything.
-    fn is_known(&self, holdings: &Holdings) -> Result<(), Doubt> {
-        for (digest, (root, _)) in &self.0 {
-            if let Some(why) = unknown(holdings, *digest) {
-                return Err(Doubt::Live {
-                    digest: *digest,
-                    root: root.clone(),
-                    why,
-                });
-            }
-        }
-        Ok(())
-    }
 }
