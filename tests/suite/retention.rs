@@ -55,6 +55,7 @@ impl Repository {
         Holdings {
             tags: self.tagged.iter().enumerate().map(tag).collect(),
             manifests: self.manifests.iter().enumerate().map(look).collect(),
+            ..Holdings::default()
         }
     }
 
@@ -63,6 +64,7 @@ impl Repository {
             superseded: self.superseded.iter().copied().map(digest).collect(),
             keep: self.keep,
             needed: self.needed.iter().copied().map(digest).collect(),
+            ..Wish::default()
         }
     }
 
