@@ -84,6 +84,11 @@ pub trait Target: Send + Sync + 'static {
     /// All tags, sorted; empty where the repository does not exist yet.
     async fn tags(&self) -> Result<Vec<Tag>, Fault>;
 
+    /// Tags that the place's own API lists, beside its registry's list, which may lag behind.
+    async fn more_tags(&self) -> Result<Vec<Tag>, Fault> {
+        Ok(Vec::new())
+    }
+
     /// Those of `tags` that the place's own settings do not let move once they are there, as far as it tells.
     async fn immutable(&self, _tags: &[Tag]) -> Result<Vec<Tag>, Fault> {
         Ok(Vec::new())

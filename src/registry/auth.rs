@@ -277,7 +277,8 @@ impl Auth {
         Fault::new(Class::Auth, self.host.as_str(), "", detail)
     }
 
-    fn keep_secret(&self, secret: &SecretString) {
+    /// Remembers what must never be told.
+    pub(super) fn keep_secret(&self, secret: &SecretString) {
         let mut secrets = locked(&self.secrets);
         let known = |known: &SecretString| known.expose_secret() == secret.expose_secret();
         if !secret.expose_secret().is_empty() && !secrets.iter().any(known) {

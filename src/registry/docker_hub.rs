@@ -1,33 +1,51 @@
-//! Decides what Docker Hub's own API is asked beside the registry: which tags its settings do not let move.
+//! Decides what Docker Hub's own API is asked beside the registry: its tags, and which of them its settings do not let move.
 //! Must never stop a release by itself: who may push may not always ask, and a push tells in the end.
 
+use super::answer::Answer;
 use super::endpoint::Endpoint;
 use super::transport::{Call, Payload};
 use super::{Credential, Options, Remote};
 use crate::error::Error;
-use crate::model::fault::Fault;
+use crate::model::fault::{Class, Fault};
+use crate::model::manifest::MANIFEST_LIMIT;
 use crate::model::reference::Tag;
 use bytes::Bytes;
 use regex::Regex;
-use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use reqwest::{Method, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 /// Where it is.
 pub(super) const API: &str = "https://hub.docker.com";
-/// No answer of it that we want is longer.
+/// No answer of it that we want is longer, but for pages of tags, which name every image of a list.
 const LIMIT: usize = 1024 * 1024;
+/// Of 100 tags each.
+const PAGES: usize = 1000;
 
 /// The API's connections.
 pub(super) struct Hub {
     endpoint: Endpoint,
+    /// Who logged in last, and the token for that. It lasts 10 minutes; that it is over, the API tells.
+    session: tokio::sync::Mutex<Option<(String, HeaderValue)>>,
 }
 
 /// `POST /v2/auth/token`.
 #[derive(Deserialize)]
 struct Token {
     access_token: SecretString,
+}
+
+/// `GET /v2/namespaces/{namespace}/repositories/{repository}/tags`, as much of it as is wanted.
+#[derive(Deserialize)]
+struct TagPage {
+    next: Option<String>,
+    results: Vec<Listed>,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    name: String,
 }
 
 /// `GET /v2/namespaces/{namespace}/repositories/{repository}`, as much of it as is wanted.
@@ -47,10 +65,11 @@ impl Hub {
     pub(super) fn new(api: &str, options: &Options) -> Result<Hub, Error> {
         Ok(Hub {
             endpoint: Endpoint::new(api, options)?,
+            session: tokio::sync::Mutex::default(),
         })
     }
 
-    async fn login(&self, user: &str, password: &SecretString) -> Result<HeaderValue, Fault> {
+    async fn login(&self, user: &str, password: &SecretString) -> Result<SecretString, Fault> {
         let body = serde_json::json!({"identifier": user, "secret": password.expose_secret()});
         let mut call = Call::new(Method::POST, self.endpoint.url("/v2/auth/token")?);
         let json = HeaderValue::from_static("application/json");
@@ -64,35 +83,131 @@ impl Hub {
         // The parser's own words could quote the token.
         let token: Token = serde_json::from_slice(&body)
             .map_err(|_| answer.content("it did not answer with a token"))?;
-        let text = format!("Bearer {}", token.access_token.expose_secret());
-        let mut header = HeaderValue::from_str(&text)
-            .map_err(|_| answer.content("its token is none that a header can hold"))?;
-        header.set_sensitive(true);
-        Ok(header)
+        Ok(token.access_token)
     }
 }
 
 impl Remote {
+    /// This repository in the API; none where its name has no namespace.
+    fn on_hub(&self, hub: &Hub, rest: &str) -> Result<Option<Url>, Fault> {
+        let Some((namespace, name)) = self.api_name.as_str().split_once('/') else {
+            return Ok(None);
+        };
+        let name = name.replace('/', "%2F");
+        let path = format!("/v2/namespaces/{namespace}/repositories/{name}{rest}");
+        hub.endpoint.url(&path).map(Some)
+    }
+
+    /// Asks with our login; none where there is none.
+    async fn ask_hub(&self, hub: &Hub, call: &Call) -> Result<Option<Answer>, Fault> {
+        let login = self.registry.0.auth.login(&self.api_name).await?;
+        let Some(Credential::Login { user, password }) = login else {
+            return Ok(None);
+        };
+        let (token, fresh) = self.session(hub, &user, &password, None).await?;
+        let answer = hub.endpoint.send(call, Some(&token)).await?;
+        if answer.status != 401 || fresh {
+            return Ok(Some(answer));
+        }
+        let (token, _) = self.session(hub, &user, &password, Some(&token)).await?;
+        hub.endpoint.send(call, Some(&token)).await.map(Some)
+    }
+
+    /// The token that we have, or a fresh one: true. `ended` is one that does not serve any more.
+    async fn session(
+        &self,
+        hub: &Hub,
+        user: &str,
+        password: &SecretString,
+        ended: Option<&HeaderValue>,
+    ) -> Result<(HeaderValue, bool), Fault> {
+        let mut session = hub.session.lock().await;
+        if let Some((known, token)) = session.as_ref()
+            && known == user
+            && ended.is_none_or(|ended| ended != token)
+        {
+            return Ok((token.clone(), false));
+        }
+        let token = hub.login(user, password).await?;
+        self.registry.0.auth.keep_secret(&token);
+        let mut header = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()))
+            .map_err(|_| {
+                let detail = "Docker Hub's token is none that a header can hold";
+                self.registry.fault(Class::Content, "", detail)
+            })?;
+        header.set_sensitive(true);
+        *session = Some((user.to_owned(), header.clone()));
+        Ok((header, true))
+    }
+
+    /// The tags that the API lists; none where there is no login to ask with, or no such repository.
+    pub(super) async fn tags_on(&self, hub: &Hub) -> Result<Vec<Tag>, Fault> {
+        let Some(first) = self.on_hub(hub, "/tags?page_size=100")? else {
+            return Ok(Vec::new());
+        };
+        let mut tags = Vec::new();
+        let mut next = Some(first.clone());
+        for number in 0..PAGES {
+            let Some(url) = next else {
+                tags.sort();
+                tags.dedup();
+                return Ok(tags);
+            };
+            let page = self.tried(|_| self.hub_page(hub, &url, number == 0));
+            let (page, after) = page.await?;
+            tags.extend(page);
+            next = after;
+        }
+        let detail = format!("the list of tags has more than {PAGES} pages");
+        let request = format!("GET {}", super::answer::redacted(&first));
+        Err(self.registry.fault(Class::Refused, &request, &detail))
+    }
+
+    /// One page of tags, and where the next one is; a list that ends in the middle is a fault.
+    async fn hub_page(
+        &self,
+        hub: &Hub,
+        url: &Url,
+        first: bool,
+    ) -> Result<(Vec<Tag>, Option<Url>), Fault> {
+        let call = Call::new(Method::GET, url.clone());
+        let Some(mut answer) = self.ask_hub(hub, &call).await? else {
+            return Ok((Vec::new(), None));
+        };
+        match answer.status {
+            200 => {}
+            404 if first && !answer.is_html() => return Ok((Vec::new(), None)),
+            _ => return Err(answer.into_fault().await),
+        }
+        let body = answer.body(MANIFEST_LIMIT).await?;
+        let page: TagPage = serde_json::from_slice(&body)
+            .map_err(|_| answer.content("it did not answer with a list of tags"))?;
+        // As of the registry's own list: better none than one with holes.
+        let tags: Result<Vec<Tag>, _> = page.results.iter().map(|tag| tag.name.parse()).collect();
+        let tags = tags.map_err(|error| answer.content(error.to_string()))?;
+        let own = |next: String| {
+            let url = answer.url.join(&next).ok();
+            url.filter(|url| hub.endpoint.is_own(url))
+                .ok_or_else(|| answer.content("its next page is not on this API"))
+        };
+        let next = page.next.filter(|next| !next.is_empty()).map(own);
+        Ok((tags, next.transpose()?))
+    }
+
     /// Those of `tags` that Docker Hub's settings for this repository do not let move; none where the repository is not
     /// there yet, or not ours to look at.
     pub(super) async fn immutable_on(&self, hub: &Hub, tags: &[Tag]) -> Result<Vec<Tag>, Fault> {
-        let Some((namespace, name)) = self.api_name.as_str().split_once('/') else {
+        let Some(url) = self.on_hub(hub, "")? else {
             return Ok(Vec::new());
         };
-        let name = name.replace('/', "%2F");
-        let url = hub
-            .endpoint
-            .url(&format!("/v2/namespaces/{namespace}/repositories/{name}"))?;
         let call = Call::new(Method::GET, url);
         let mut answer = hub.endpoint.send(&call, None).await?;
         if matches!(answer.status, 401 | 403 | 404) {
             // A private repository, or none.
-            let login = self.registry.0.auth.login(&self.api_name).await?;
-            let Some(Credential::Login { user, password }) = login else {
-                return Ok(Vec::new());
-            };
-            let header = hub.login(&user, &password).await?;
-            answer = hub.endpoint.send(&call, Some(&header)).await?;
+            match self.ask_hub(hub, &call).await? {
+                Some(known) => answer = known,
+                None => return Ok(Vec::new()),
+            }
         }
         match answer.status {
             200 => {}

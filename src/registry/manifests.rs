@@ -23,7 +23,11 @@ struct TagPage {
 }
 
 impl Remote {
-    fn manifest_call(&self, method: Method, reference: &Reference) -> Result<Call, Fault> {
+    pub(super) fn manifest_call(
+        &self,
+        method: Method,
+        reference: &Reference,
+    ) -> Result<Call, Fault> {
         let mut call = self.call(method, &format!("manifests/{reference}"))?;
         for kind in media_type::ALL {
             call.headers.append(ACCEPT, HeaderValue::from_static(kind));
@@ -181,7 +185,7 @@ fn is_the_one_asked_for(
 }
 
 /// The target of `rel="next"` in a Link header (RFC 8288).
-fn next_page(header: &str) -> Option<&str> {
+pub(super) fn next_page(header: &str) -> Option<&str> {
     // A URL can hold commas, so that links are divided at their `<`.
     header.split('<').skip(1).find_map(|link| {
         let (target, params) = link.split_once('>')?;

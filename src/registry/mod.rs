@@ -34,7 +34,7 @@ use reqwest::{Method, Url};
 use scope::Scope;
 use service::Api;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use transport::{Call, Transport};
@@ -114,6 +114,8 @@ struct Shared {
     retry: Retry,
     events: Events,
     api: Api,
+    /// Whether it lists what is about a manifest; unset until it has answered.
+    lists_referrers: OnceLock<bool>,
 }
 
 impl std::fmt::Debug for Registry {
@@ -176,6 +178,7 @@ impl Registry {
             ),
             events,
             api,
+            lists_referrers: OnceLock::new(),
             host: options.host,
         })))
     }

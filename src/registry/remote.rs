@@ -121,6 +121,13 @@ impl Target for Remote {
         self.all_tags().await
     }
 
+    async fn more_tags(&self) -> Result<Vec<Tag>, Fault> {
+        match &self.registry.0.api {
+            Api::Hub(hub) => self.tags_on(hub).await,
+            Api::Ghcr(_) | Api::Plain => Ok(Vec::new()),
+        }
+    }
+
     async fn immutable(&self, tags: &[Tag]) -> Result<Vec<Tag>, Fault> {
         match &self.registry.0.api {
             Api::Hub(hub) => self.tried(|_| self.immutable_on(hub, tags)).await,

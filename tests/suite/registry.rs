@@ -5,8 +5,11 @@ mod auth;
 mod cancel;
 mod content;
 mod crowd;
+mod deletion;
 mod faults;
+mod hub;
 mod push;
+mod referrers;
 
 use crate::support::proxy::Proxy;
 use rpub::events::{Event, Events, Sent};

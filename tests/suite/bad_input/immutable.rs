@@ -4,20 +4,20 @@
 use super::{registry, tags};
 use crate::support::{
     engine::native,
-    hub::{HubApi, TOKEN},
+    hub::{DockerHub, HubApi, TOKEN, table},
     project::{PASSWORD, Project, USER},
+    registries::RegistryProcess,
 };
+use rpub::model::reference::Host;
 
-async fn on(test: &str, private: bool) {
-    let registry = registry();
-    let hub = HubApi::start(USER, PASSWORD, private).await;
+/// A registry that is reached at `host`, with an API beside it.
+async fn on(test: &str, registry: &RegistryProcess, host: Host, hub: &HubApi) {
     let project = Project::plain(test);
-    let (host, api, image) = (registry.host(), &hub.url, project.image());
+    let (table, image) = (table(&host, hub, "ns"), project.image());
     project.write(
         "rpub.toml",
         &format!(
-            "[retry]\nfirst_delay = 0\n[[registry]]\nhost = \"{host}\"\nnamespace = \"ns\"\ninsecure = true\n\
-             service = \"docker-hub\"\napi = \"{api}\"\n[[image]]\nname = \"{image}\"\nplatforms = [\"{}\"]\n",
+            "[retry]\nfirst_delay = 0\n{table}[[image]]\nname = \"{image}\"\nplatforms = [\"{}\"]\n",
             native()
         ),
     );
@@ -39,11 +39,7 @@ async fn on(test: &str, private: bool) {
     let (what, next) = ("latest is immutable there", "immutable tag rules");
     project.failed(&stuck, 2, what, ":latest", next);
     assert!(!stuck.err.contains("==> build"), "{}", stuck.err);
-    assert!(
-        !tags(&registry, &project)
-            .await
-            .contains(&"1.2.4".to_owned())
-    );
+    assert!(!tags(registry, &project).await.contains(&"1.2.4".to_owned()));
     // A rule for versions alone, as people have it, is in nobody's way; and a part of a tag is not the tag.
     hub.immutable(&["[0-9]+\\.[0-9]+\\.[0-9]+", "lat"]);
     let second = release("v1.2.4").await;
@@ -52,10 +48,12 @@ async fn on(test: &str, private: bool) {
 
 #[tokio::test]
 async fn bad_input_immutable_latest_is_told_before_the_build() {
-    on("immutable", false).await;
+    let (registry, hub) = (registry(), HubApi::start(USER, PASSWORD, false).await);
+    on("immutable", &registry, registry.host(), &hub).await;
 }
 
 #[tokio::test]
 async fn bad_input_immutable_latest_of_a_private_repository_is_told_too() {
-    on("imm-private", true).await;
+    let hub = DockerHub::start(USER, PASSWORD).await;
+    on("imm-private", hub.behind(), hub.host(), &hub.api).await;
 }

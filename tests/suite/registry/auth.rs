@@ -2,11 +2,13 @@
 //! Must never use a real account.
 
 use super::*;
+use crate::support::deletions::deletion_of;
 use crate::support::faults::{Fault as Break, Rule};
 use crate::support::proxy::Seen;
 use crate::support::registries::{Auth, RegistryProcess};
 use crate::support::tokens::Tokens;
 use rpub::model::fault::Class;
+use rpub::model::retention::Deleted;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
@@ -90,7 +92,8 @@ async fn tokens_over_tls_as_ghcr_gives_them() {
     image.push(&app).await.unwrap();
     image.check(&app).await;
     assert_eq!(proxy.count("GET", "/token?") - before, 2);
-    app.delete_manifest(image.manifest.digest()).await.unwrap();
+    let deleted = app.delete(&deletion_of(image.manifest.digest())).await;
+    assert_eq!(deleted.unwrap(), Deleted::Now);
 
     // Without the certificate nothing is said at all.
     let before = proxy.seen().len();

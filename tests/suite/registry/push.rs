@@ -2,7 +2,6 @@
 //! Must never look at the clock.
 
 use super::*;
-use crate::support::faults::Rule;
 use crate::support::registries::{Auth, RegistryProcess};
 use futures::StreamExt as _;
 use rpub::model::reference::Tag;
@@ -100,31 +99,6 @@ async fn an_empty_blob_goes_too() {
         app.peek_blob(empty.digest, 5).await.unwrap().unwrap().len(),
         0
     );
-}
-
-#[tokio::test]
-async fn a_manifest_is_deleted_with_its_tags() {
-    let registry = RegistryProcess::start(&Auth::None);
-    let proxy = Proxy::before(registry.host())
-        .rule(Rule::on(
-            "DELETE",
-            "/manifests/",
-            crate::support::faults::Fault::LoseAnswer,
-        ))
-        .start()
-        .await;
-    let image = Image::new();
-    let app = through(&proxy);
-    image.push(&app).await.unwrap();
-    // The answer to the first try is lost: the second finds nothing left, which is as good.
-    app.delete_manifest(image.manifest.digest()).await.unwrap();
-    assert_eq!(proxy.count("DELETE", "/manifests/"), 2);
-    assert_eq!(app.resolve(&tag("1.2.3")).await.unwrap(), None);
-    let gone = app
-        .delete_manifest(image.manifest.digest())
-        .await
-        .unwrap_err();
-    assert_eq!(gone.class, rpub::model::fault::Class::NotFound);
 }
 
 /// The most memory this process ever had, in KiB.

@@ -1,108 +1,76 @@
-//! Decides what Docker Hub's own API answers (facts from its published reference): a token for a login, a repository's settings.
-//! Must never answer for a registry: images live in a real one.
+//! Decides what Docker Hub is in tests: its registry and its own API, both on loopback, before one real registry.
+//! Must never be kinder than Docker Hub: what it refuses is refused here.
 
-use axum::{
-    Json, Router,
-    extract::{Path, State},
-    http::{HeaderMap, StatusCode},
-    routing::{get, post},
-};
-use serde_json::{Value, json};
-use std::sync::{Arc, Mutex};
-use tokio::{net::TcpListener, task::JoinHandle};
+mod api;
+mod face;
 
-/// What its tokens begin with.
-pub(crate) const TOKEN: &str = "hub-jwt-topsecret";
+pub(crate) use api::{HubApi, TOKEN};
+pub(crate) use face::Deletes;
 
-struct Shared {
-    login: (String, String),
-    private: bool,
-    rules: Mutex<Vec<String>>,
-    asked: Mutex<Vec<String>>,
+use super::proxy::Proxy;
+use super::registries::{Auth, RegistryProcess};
+use face::Face;
+use rpub::model::reference::Host;
+
+/// All of it; it ends when this is dropped.
+pub(crate) struct DockerHub {
+    /// Where clients come in: tokens are demanded here, and here things go wrong.
+    pub(crate) proxy: Proxy,
+    /// Its API.
+    pub(crate) api: HubApi,
+    face: Face,
 }
 
-/// Docker Hub's API on loopback; it ends when this is dropped.
-pub(crate) struct HubApi {
-    pub(crate) url: String,
-    shared: Arc<Shared>,
-    server: JoinHandle<()>,
-}
-
-impl HubApi {
-    /// One whose repositories are all there; private ones are shown to this login only.
-    pub(crate) async fn start(user: &str, password: &str, private: bool) -> Self {
-        let shared = Arc::new(Shared {
-            login: (user.to_owned(), password.to_owned()),
-            private,
-            rules: Mutex::default(),
-            asked: Mutex::default(),
-        });
-        let router = Router::new()
-            .route("/v2/auth/token", post(token))
-            .route("/v2/namespaces/{ns}/repositories/{name}", get(repository))
-            .with_state(Arc::clone(&shared));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        HubApi {
-            url,
-            shared,
-            server,
+impl DockerHub {
+    /// One with a registry of its own, for this login.
+    pub(crate) async fn start(user: &str, password: &str) -> Self {
+        let registry = RegistryProcess::start(&Auth::None);
+        let api = HubApi::before(registry.host(), user, password).await;
+        let face = Face::before(registry).await;
+        let proxy = Proxy::before(face.host()).tokens(user, password);
+        DockerHub {
+            proxy: proxy.start().await,
+            api,
+            face,
         }
     }
 
-    /// From now on tags that fit one of these do not move.
-    pub(crate) fn immutable(&self, rules: &[&str]) {
-        *self.shared.rules.lock().unwrap() = rules.iter().map(ToString::to_string).collect();
+    /// `127.0.0.1:PORT`
+    pub(crate) fn host(&self) -> Host {
+        self.proxy.host()
     }
 
-    /// The repositories it was asked for.
-    pub(crate) fn asked(&self) -> Vec<String> {
-        self.shared.asked.lock().unwrap().clone()
+    /// The registry behind it, which demands and counts nothing.
+    pub(crate) fn behind(&self) -> &RegistryProcess {
+        self.face.registry()
+    }
+
+    /// How it deletes from now on.
+    pub(crate) fn deletes(&self, how: Deletes) {
+        self.face.deletes(how);
+    }
+
+    /// It stops deleting what it is still busy with.
+    pub(crate) fn forget(&self) {
+        self.face.forget();
+    }
+
+    /// From now on so many manifests may be read.
+    pub(crate) fn pulls(&self, left: u32) {
+        self.face.pulls(left);
+    }
+
+    /// How many manifests were read by GET; what was refused does not count.
+    pub(crate) fn pulled(&self) -> u32 {
+        self.face.pulled()
     }
 }
 
-impl Drop for HubApi {
-    fn drop(&mut self) {
-        self.server.abort();
-    }
-}
-
-async fn token(
-    State(shared): State<Arc<Shared>>,
-    Json(body): Json<Value>,
-) -> (StatusCode, Json<Value>) {
-    let (user, password) = &shared.login;
-    if body["identifier"] == **user && body["secret"] == **password {
-        return (StatusCode::OK, Json(json!({ "access_token": TOKEN })));
-    }
-    let wrong = json!({"detail": "Incorrect authentication credentials"});
-    (StatusCode::UNAUTHORIZED, Json(wrong))
-}
-
-async fn repository(
-    State(shared): State<Arc<Shared>>,
-    Path((namespace, name)): Path<(String, String)>,
-    headers: HeaderMap,
-) -> (StatusCode, Json<Value>) {
-    let known = headers
-        .get("authorization")
-        .is_some_and(|header| header == &format!("Bearer {TOKEN}"));
-    if shared.private && !known {
-        // As it says of what is not there.
-        let hidden = json!({"message": "object not found", "errinfo": {}});
-        return (StatusCode::NOT_FOUND, Json(hidden));
-    }
-    shared
-        .asked
-        .lock()
-        .unwrap()
-        .push(format!("{namespace}/{name}"));
-    let rules = shared.rules.lock().unwrap().clone();
-    let settings = json!({"enabled": !rules.is_empty(), "rules": rules});
-    let body = json!({
-        "namespace": namespace, "name": name, "is_private": shared.private,
-        "immutable_tags_settings": settings,
-    });
-    (StatusCode::OK, Json(body))
+/// The table of a registry with Docker Hub's API beside it, in an rpub.toml.
+pub(crate) fn table(host: &Host, api: &HubApi, namespace: &str) -> String {
+    format!(
+        "[[registry]]\nhost = \"{host}\"\nnamespace = \"{namespace}\"\ninsecure = true\n\
+         service = \"docker-hub\"\napi = \"{}\"\n",
+        api.url
+    )
 }

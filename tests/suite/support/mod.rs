@@ -1,6 +1,7 @@
 //! Decides how tests start real registries, podman and faults, and that all of it ends with the test.
 //! Must never leave a process, a port or a folder behind.
 
+pub(crate) mod deletions;
 pub(crate) mod engine;
 pub(crate) mod faults;
 pub(crate) mod hub;

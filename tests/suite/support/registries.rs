@@ -1,10 +1,12 @@
 //! Decides how a real registry (Debian's docker-registry) is started for a test, and that it ends with it.
 //! Must never pass over a missing one: a test without its registry fails.
 
-use rpub::model::reference::Host;
+use rpub::model::{digest::Digest, reference::Host};
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -27,20 +29,29 @@ pub(crate) struct RegistryProcess {
 impl RegistryProcess {
     /// Starts one and waits until it listens. Panics with its log where it does not.
     pub(crate) fn start(auth: &Auth<'_>) -> Self {
+        Self::start_with(auth, true)
+    }
+
+    /// The same, but it deletes nothing: so it is where nobody has changed that.
+    pub(crate) fn without_deletion(auth: &Auth<'_>) -> Self {
+        Self::start_with(auth, false)
+    }
+
+    fn start_with(auth: &Auth<'_>, deletes: bool) -> Self {
         // Between choosing a port and listening on it somebody else can take it: then another one.
         for _ in 0..5 {
-            if let Some(registry) = Self::try_start(auth) {
+            if let Some(registry) = Self::try_start(auth, deletes) {
                 return registry;
             }
         }
         panic!("{PROGRAM} does not start; is it installed?");
     }
 
-    fn try_start(auth: &Auth<'_>) -> Option<Self> {
+    fn try_start(auth: &Auth<'_>, deletes: bool) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
         let config = folder.path().join("config.yml");
-        std::fs::write(&config, Self::config(auth, &folder, port)).unwrap();
+        std::fs::write(&config, Self::config(auth, deletes, &folder, port)).unwrap();
         let log = File::create(folder.path().join("log")).unwrap();
         // setpriv: the kernel ends the registry when this test's thread is gone, even by SIGKILL.
         let child = Command::new("setpriv")
@@ -72,11 +83,11 @@ impl RegistryProcess {
         Some(registry)
     }
 
-    fn config(auth: &Auth<'_>, folder: &TempDir, port: u16) -> String {
+    fn config(auth: &Auth<'_>, deletes: bool, folder: &TempDir, port: u16) -> String {
         let storage = folder.path().join("storage");
         let mut config = format!(
             "version: 0.1\nlog: {{level: info, fields: {{service: registry}}}}\n\
-             storage:\n  filesystem: {{rootdirectory: {}}}\n  delete: {{enabled: true}}\n\
+             storage:\n  filesystem: {{rootdirectory: {}}}\n  delete: {{enabled: {deletes}}}\n\
              http: {{addr: \"127.0.0.1:{port}\", secret: of-this-test}}\n",
             storage.display()
         );
@@ -104,11 +115,38 @@ impl RegistryProcess {
 
     /// Gives it a repository or namespace `to` that has all that `from` has, by copying the registry's own files.
     pub(crate) fn copy_repositories(&self, from: &str, to: &str) {
-        let repositories = self
-            .folder
-            .path()
-            .join("storage/docker/registry/v2/repositories");
+        let repositories = self.storage().join("repositories");
         copy_folder(&repositories.join(from), &repositories.join(to));
+    }
+
+    /// Every manifest that a repository has, with and without a tag, from the registry's own files.
+    pub(crate) fn manifests(&self, repository: &str) -> BTreeMap<Digest, Value> {
+        let storage = self.storage();
+        let revisions = storage
+            .join("repositories")
+            .join(repository)
+            .join("_manifests/revisions/sha256");
+        let mut found = BTreeMap::new();
+        for entry in std::fs::read_dir(revisions).into_iter().flatten().flatten() {
+            // A deletion takes the link away, and may leave its folder.
+            let Ok(link) = std::fs::read_to_string(entry.path().join("link")) else {
+                continue;
+            };
+            let digest: Digest = link.trim().parse().unwrap();
+            let hex = digest.hex();
+            let blob = storage
+                .join("blobs/sha256")
+                .join(&hex[..2])
+                .join(&hex)
+                .join("data");
+            let manifest = std::fs::read(blob).unwrap();
+            found.insert(digest, serde_json::from_slice(&manifest).unwrap());
+        }
+        found
+    }
+
+    fn storage(&self) -> PathBuf {
+        self.folder.path().join("storage/docker/registry/v2")
     }
 
     /// What it wrote so far: one line per request, and its errors.
