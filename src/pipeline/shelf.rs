@@ -61,7 +61,8 @@ impl Shelf {
 
     /// What every tag names, asked for one by one.
     pub(super) async fn tags(&self) -> Result<BTreeMap<Tag, Digest>, Fault> {
-        let listed: BTreeSet<Tag> = self.target.tags().await?.into_iter().collect();
+        let mut listed: BTreeSet<Tag> = self.target.tags().await?.into_iter().collect();
+        listed.extend(self.target.more_tags().await?);
         stream::iter(listed)
             .map(|tag| async move {
                 let found = self.target.resolve(&tag.clone().into()).await?;

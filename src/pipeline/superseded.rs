@@ -19,6 +19,7 @@ use crate::{
         pruned::{Ended, PruneDocument, Pruned},
         retention::Wish,
     },
+    relay,
     target::Target,
 };
 use futures::future::join_all;
@@ -94,6 +95,8 @@ pub async fn by_hand(context: &Context, options: &Options) -> Result<PruneDocume
     let _locks = Locks::take(&folder, &names, &context.cancel, &context.events).await?;
     let images = places.iter().map(|(image, places)| (&image.name, places));
     let targets = Targets::at(context, images)?;
+    // What a killed run left goes also where this one needs no spool.
+    relay::sweep_spools(&targets.spool(&*context.env)?);
     let unfinished = journal::unfinished(&folder)?;
     let mut orders = Vec::new();
     for (image, _) in &places {

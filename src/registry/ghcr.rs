@@ -1,49 +1,284 @@
-//! Decides how GitHub Packages is asked what it has and told what to delete; GHCR itself deletes nothing.
-//! Must never delete a version that is not the one that was decided upon, or that has a tag.
+//! Decides how GitHub Packages is asked what it has; GHCR itself lists nothing without a tag, and deletes nothing.
+//! Must never give a part of a list for a whole one.
 
+mod deletion;
+
+use super::answer::Answer;
 use super::endpoint::Endpoint;
-use super::{Options, Remote};
+use super::manifests::next_page;
+use super::transport::Call;
+use super::{Credential, Options, Remote};
 use crate::error::Error;
 use crate::model::digest::Digest;
-use crate::model::fault::Fault;
-use crate::model::retention::{Deleted, Deletion};
+use crate::model::fault::{Class, Fault};
 use crate::target::Version;
+use reqwest::header::{ACCEPT, HeaderName, HeaderValue, LINK};
+use reqwest::{Method, Url};
+use secrecy::ExposeSecret as _;
+use serde::Deserialize;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// Where it is.
 pub(super) const API: &str = "https://api.github.com";
+/// A page of 100 versions, each with all its tags, is not longer.
+const LIMIT: usize = 8 * 1024 * 1024;
+/// Of 100 versions each.
+const PAGES: usize = 1000;
+/// What GitHub asks of who is told to slow down and not for how long.
+const A_MINUTE: Duration = Duration::from_mins(1);
 
-/// The API's connections.
+/// The API's connections, and what was learned from it.
 pub(super) struct Ghcr {
     endpoint: Endpoint,
+    /// Owner → `/orgs/OWNER` or `/users/OWNER`.
+    owners: Mutex<HashMap<String, String>>,
+    /// Package → version ids by digest.
+    ids: Mutex<HashMap<String, BTreeMap<Digest, u64>>>,
+}
+
+/// `GET /users/{login}`, as much of it as is wanted.
+#[derive(Deserialize)]
+struct Owner {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+/// A package version (GitHub's schema `package-version`), as much of it as is wanted.
+#[derive(Deserialize)]
+struct Listed {
+    id: u64,
+    name: String,
+    created_at: jiff::Timestamp,
+    updated_at: jiff::Timestamp,
+    metadata: Option<Metadata>,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    container: Option<Container>,
+}
+
+#[derive(Deserialize)]
+struct Container {
+    #[serde(default)]
+    tags: Vec<String>,
+}
+
+impl Listed {
+    /// A version that is no manifest, or a tag that we cannot name, could hold an image alive that we do not see.
+    fn version(&self, answer: &Answer) -> Result<Version, Fault> {
+        let odd = |error: String| answer.content(format!("version {}: {error}", self.id));
+        let digest = self.name.parse();
+        let tags = self
+            .metadata
+            .as_ref()
+            .and_then(|data| data.container.as_ref());
+        let tags = tags.into_iter().flat_map(|container| &container.tags);
+        let tags: Result<_, _> = tags.map(|tag| tag.parse()).collect();
+        Ok(Version {
+            digest: digest.map_err(|_| odd(format!("{:?} is no digest", self.name)))?,
+            tags: tags.map_err(|error: crate::model::reference::BadName| odd(error.to_string()))?,
+            pushed: self.created_at.max(self.updated_at),
+        })
+    }
 }
 
 impl Ghcr {
     pub(super) fn new(api: &str, options: &Options) -> Result<Ghcr, Error> {
         Ok(Ghcr {
             endpoint: Endpoint::new(api, options)?,
+            owners: Mutex::default(),
+            ids: Mutex::default(),
         })
+    }
+
+    fn id(&self, package: &str, digest: Digest) -> Option<u64> {
+        let ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        ids.get(package)?.get(&digest).copied()
+    }
+
+    fn remember(&self, package: &str, digest: Digest, id: u64) {
+        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        ids.entry(package.to_owned())
+            .or_default()
+            .insert(digest, id);
     }
 }
 
+/// What GitHub says to who asks too often: some of it comes as 403, and some without a time.
+async fn fault_of(answer: Answer) -> Fault {
+    let mut fault = answer.into_fault().await;
+    let limited = fault.detail.to_ascii_lowercase().contains("rate limit");
+    if fault.class == Class::RateLimit || fault.class == Class::Permission && limited {
+        fault.class = Class::RateLimit;
+        fault.retry_after = fault.retry_after.or(Some(A_MINUTE));
+    }
+    fault
+}
+
 impl Remote {
+    /// Asks with our token; none where there is no login.
+    async fn ask_github(
+        &self,
+        ghcr: &Ghcr,
+        method: Method,
+        url: Url,
+    ) -> Result<Option<Answer>, Fault> {
+        let login = self.registry.0.auth.login(&self.api_name).await?;
+        let Some(Credential::Login { password, .. }) = login else {
+            return Ok(None);
+        };
+        let mut call = Call::new(method, url);
+        let kind = HeaderValue::from_static("application/vnd.github+json");
+        call.headers.insert(ACCEPT, kind);
+        let version = HeaderName::from_static("x-github-api-version");
+        call.headers
+            .insert(version, HeaderValue::from_static("2022-11-28"));
+        let mut token = HeaderValue::from_str(&format!("Bearer {}", password.expose_secret()))
+            .map_err(|_| {
+                let detail = "the password is no token that a header can hold";
+                self.registry.fault(Class::Auth, "", detail)
+            })?;
+        token.set_sensitive(true);
+        ghcr.endpoint.send(&call, Some(&token)).await.map(Some)
+    }
+
+    async fn ask_github_for(&self, ghcr: &Ghcr, url: Url) -> Result<Answer, Fault> {
+        let request = format!("GET {}", super::answer::redacted(&url));
+        let answer = self.ask_github(ghcr, Method::GET, url).await?;
+        answer.ok_or_else(|| {
+            let detail = "GitHub's API wants a token, and there is no login for this registry";
+            self.registry.fault(Class::Auth, &request, detail)
+        })
+    }
+
+    /// `/orgs/OWNER/packages/container/NAME`, the name's slashes escaped.
+    async fn package(&self, ghcr: &Ghcr) -> Result<String, Fault> {
+        let (owner, name) = self.api_name.as_str().split_once('/').unwrap_or_default();
+        let known = |owners: &HashMap<String, String>| owners.get(owner).cloned();
+        let known = known(&ghcr.owners.lock().unwrap_or_else(PoisonError::into_inner));
+        let place = match known {
+            Some(place) => place,
+            None => self.tried(|_| self.owner(ghcr, owner)).await?,
+        };
+        Ok(format!(
+            "{place}/packages/container/{}",
+            name.replace('/', "%2F")
+        ))
+    }
+
+    /// Organisations and users have their packages at different places.
+    async fn owner(&self, ghcr: &Ghcr, owner: &str) -> Result<String, Fault> {
+        let url = ghcr.endpoint.url(&format!("/users/{owner}"))?;
+        let mut answer = self.ask_github_for(ghcr, url).await?;
+        if answer.status != 200 {
+            return Err(fault_of(answer).await);
+        }
+        let body = answer.body(LIMIT).await?;
+        let found: Owner = serde_json::from_slice(&body)
+            .map_err(|_| answer.content("it did not answer with an owner"))?;
+        let kind = if found.kind == "Organization" {
+            "orgs"
+        } else {
+            "users"
+        };
+        let place = format!("/{kind}/{owner}");
+        let mut owners = ghcr.owners.lock().unwrap_or_else(PoisonError::into_inner);
+        owners.insert(owner.to_owned(), place.clone());
+        Ok(place)
+    }
+
+    /// Every version of the package, or a fault: never a part of them.
     pub(super) async fn packaged_versions(&self, ghcr: &Ghcr) -> Result<Vec<Version>, Fault> {
-        let _ = ghcr.endpoint.url("")?;
-        Ok(Vec::new())
+        self.listed(ghcr, "active").await
     }
 
-    pub(super) async fn delete_packaged(
-        &self,
-        _ghcr: &Ghcr,
-        _deletion: &Deletion,
-    ) -> Result<Deleted, Fault> {
-        Ok(Deleted::Before)
+    async fn listed(&self, ghcr: &Ghcr, state: &str) -> Result<Vec<Version>, Fault> {
+        let package = self.package(ghcr).await?;
+        let path = format!("{package}/versions?per_page=100&state={state}");
+        let first = ghcr.endpoint.url(&path)?;
+        let mut versions = Vec::new();
+        let mut next = Some(first.clone());
+        for _ in 0..PAGES {
+            let Some(url) = next else {
+                return Ok(versions);
+            };
+            let page = self.tried(|_| self.version_page(ghcr, &package, &url));
+            let (page, after) = page.await?;
+            versions.extend(page);
+            next = after;
+        }
+        let detail = format!("the list of versions has more than {PAGES} pages");
+        let request = format!("GET {}", super::answer::redacted(&first));
+        Err(self.registry.fault(Class::Refused, &request, &detail))
     }
 
-    pub(super) async fn restore_packaged(
+    async fn version_page(
         &self,
-        _ghcr: &Ghcr,
-        _digest: Digest,
-    ) -> Result<bool, Fault> {
-        Ok(false)
+        ghcr: &Ghcr,
+        package: &str,
+        url: &Url,
+    ) -> Result<(Vec<Version>, Option<Url>), Fault> {
+        let mut answer = self.ask_github_for(ghcr, url.clone()).await?;
+        if answer.status == 404 {
+            let mut fault = fault_of(answer).await;
+            fault.class = Class::Permission;
+            fault.spent = true;
+            fault.detail = format!(
+                "{} GitHub says so too where the token may not see the package",
+                fault.detail
+            );
+            return Err(fault);
+        }
+        if answer.status != 200 {
+            return Err(fault_of(answer).await);
+        }
+        let body = answer.body(LIMIT).await?;
+        let listed: Vec<Listed> = serde_json::from_slice(&body)
+            .map_err(|_| answer.content("it did not answer with package versions"))?;
+        let mut versions = Vec::new();
+        for one in &listed {
+            let version = one.version(&answer)?;
+            ghcr.remember(package, version.digest, one.id);
+            versions.push(version);
+        }
+        let own = |link: &str| {
+            let url = answer.url.join(link).ok();
+            url.filter(|url| ghcr.endpoint.is_own(url))
+                .ok_or_else(|| answer.content("its next page is not on this API"))
+        };
+        let next = next_page(answer.header(LINK).unwrap_or_default()).map(own);
+        Ok((versions, next.transpose()?))
+    }
+
+    /// The version of a manifest: its id, from the last list or a new one.
+    async fn version_of(
+        &self,
+        ghcr: &Ghcr,
+        package: &str,
+        digest: Digest,
+    ) -> Result<Option<u64>, Fault> {
+        if let Some(id) = ghcr.id(package, digest) {
+            return Ok(Some(id));
+        }
+        self.packaged_versions(ghcr).await?;
+        Ok(ghcr.id(package, digest))
+    }
+
+    /// One version; none where it is not there, or not ours to see.
+    async fn version(&self, ghcr: &Ghcr, package: &str, id: u64) -> Result<Option<Version>, Fault> {
+        let url = ghcr.endpoint.url(&format!("{package}/versions/{id}"))?;
+        let mut answer = self.ask_github_for(ghcr, url).await?;
+        match answer.status {
+            200 => {}
+            404 if !answer.is_html() => return Ok(None),
+            _ => return Err(fault_of(answer).await),
+        }
+        let body = answer.body(LIMIT).await?;
+        let found: Listed = serde_json::from_slice(&body)
+            .map_err(|_| answer.content("it did not answer with a package version"))?;
+        found.version(&answer).map(Some)
     }
 }

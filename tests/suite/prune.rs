@@ -7,5 +7,7 @@ mod broken;
 mod directory;
 /// Somebody publishes while something is pruned.
 mod races;
+/// GHCR and Docker Hub.
+mod services;
 /// What a prune finds, made once and copied.
 mod stock;

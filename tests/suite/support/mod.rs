@@ -4,6 +4,8 @@
 pub(crate) mod deletions;
 pub(crate) mod engine;
 pub(crate) mod faults;
+mod front;
+pub(crate) mod ghcr;
 pub(crate) mod hub;
 pub(crate) mod images;
 pub(crate) mod loopback;

@@ -145,6 +145,20 @@ impl RegistryProcess {
         found
     }
 
+    /// What every tag of a repository names, from the registry's own files.
+    pub(crate) fn tags(&self, repository: &str) -> BTreeMap<String, Digest> {
+        let tags = self.storage().join("repositories").join(repository);
+        let tags = std::fs::read_dir(tags.join("_manifests/tags"));
+        let mut found = BTreeMap::new();
+        for entry in tags.into_iter().flatten().flatten() {
+            if let Ok(link) = std::fs::read_to_string(entry.path().join("current/link")) {
+                let tag = entry.file_name().into_string().unwrap();
+                found.insert(tag, link.trim().parse().unwrap());
+            }
+        }
+        found
+    }
+
     fn storage(&self) -> PathBuf {
         self.folder.path().join("storage/docker/registry/v2")
     }

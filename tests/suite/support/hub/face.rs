@@ -1,17 +1,15 @@
 //! Decides how Docker Hub's registry differs from the real one behind it: what it deletes, and which reads it counts.
 //! Must never answer for an image: all but those answers come from the real registry.
 
+use super::super::front::{Front, Rules, Said};
 use super::super::loopback::client;
 use super::super::registries::RegistryProcess;
 use super::super::wire::Head;
+use async_trait::async_trait;
 use rpub::model::digest::Digest;
 use rpub::model::reference::Host;
 use std::collections::BTreeMap;
-use std::io::Result;
-use std::sync::{Arc, Mutex};
-use tokio::io::{AsyncWriteExt as _, BufStream, copy, sink};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use std::sync::Mutex;
 
 /// How a manifest that nothing names is deleted by digest.
 #[derive(Debug, Clone, Copy)]
@@ -33,119 +31,83 @@ struct State {
     pulled: u32,
 }
 
-struct Shared {
+pub(super) struct Shared {
     registry: RegistryProcess,
     state: Mutex<State>,
 }
 
 /// The registry as its users see it; it ends when this is dropped.
-pub(super) struct Face {
-    host: Host,
-    shared: Arc<Shared>,
-    acceptor: JoinHandle<()>,
-}
+pub(super) struct Face(Front<Shared>);
 
 impl Face {
     pub(super) async fn before(registry: RegistryProcess) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let host = listener.local_addr().unwrap().to_string();
         let state = State {
             deletes: Deletes::AtOnce,
             going: BTreeMap::new(),
             left: None,
             pulled: 0,
         };
-        let shared = Arc::new(Shared {
+        let shared = Shared {
             registry,
             state: Mutex::new(state),
-        });
-        Face {
-            host: host.parse().unwrap(),
-            acceptor: tokio::spawn(accept(listener, Arc::clone(&shared))),
-            shared,
-        }
+        };
+        Face(Front::of(shared).await)
     }
 
     pub(super) fn host(&self) -> Host {
-        self.host.clone()
+        self.0.host()
     }
 
     pub(super) fn registry(&self) -> &RegistryProcess {
-        &self.shared.registry
+        &self.0.rules.registry
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.rules.state.lock().unwrap()
     }
 
     pub(super) fn deletes(&self, how: Deletes) {
-        self.shared.state.lock().unwrap().deletes = how;
+        self.state().deletes = how;
     }
 
     pub(super) fn forget(&self) {
-        self.shared.state.lock().unwrap().going.clear();
+        self.state().going.clear();
     }
 
     pub(super) fn pulls(&self, left: u32) {
-        self.shared.state.lock().unwrap().left = Some(left);
+        self.state().left = Some(left);
     }
 
     pub(super) fn pulled(&self) -> u32 {
-        self.shared.state.lock().unwrap().pulled
+        self.state().pulled
     }
 }
 
-impl Drop for Face {
-    fn drop(&mut self) {
-        self.acceptor.abort();
+#[async_trait]
+impl Rules for Shared {
+    fn registry(&self) -> &RegistryProcess {
+        &self.registry
     }
-}
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    // Connections end with this task, because the set that holds them does.
-    let mut connections = tokio::task::JoinSet::new();
-    loop {
-        let (stream, _) = listener.accept().await.unwrap();
-        let shared = Arc::clone(&shared);
-        connections.spawn(async move {
-            // A client that hangs up is part of the game.
-            let _ = serve(BufStream::new(stream), &shared).await;
-        });
-    }
-}
-
-/// One request per connection.
-async fn serve(mut user: BufStream<TcpStream>, shared: &Shared) -> Result<()> {
-    let Some(mut head) = Head::read(&mut user).await? else {
-        return Ok(());
-    };
-    if let Some((status, code, message)) = own_answer(&head, shared).await {
-        head.copy_body(&mut user, &mut sink()).await?;
-        return say(user, &head, status, code, message).await;
-    }
-    let mut registry = BufStream::new(TcpStream::connect(shared.registry.host().as_str()).await?);
-    let original = head.clone();
-    head.set("Connection", "close");
-    registry.write_all(&head.bytes()).await?;
-    original.copy_body(&mut user, &mut registry).await?;
-    registry.flush().await?;
-    copy(&mut registry, &mut user).await?;
-    user.shutdown().await
-}
-
-/// Status, code and message.
-type Said = (u16, &'static str, &'static str);
-
-/// What it says by itself, if it does.
-async fn own_answer(head: &Head, shared: &Shared) -> Option<Said> {
-    let path = head.word(1).strip_prefix("/v2/")?;
-    let (name, reference) = path.split_once("/manifests/")?;
-    let digest: Option<Digest> = reference.parse().ok();
-    match (head.word(0), digest) {
-        ("GET", _) => read(shared),
-        ("HEAD", Some(_)) => {
-            looked(shared, path).await;
-            None
+    async fn own_answer(&self, head: &Head) -> Option<Said> {
+        let shared = self;
+        let path = head.word(1).strip_prefix("/v2/")?;
+        let (name, reference) = path.split_once("/manifests/")?;
+        let digest: Option<Digest> = reference.parse().ok();
+        match (head.word(0), digest) {
+            ("GET", _) => read(shared),
+            ("HEAD", Some(_)) => {
+                looked(shared, path).await;
+                None
+            }
+            ("DELETE", None) => Some(Said::new(
+                405,
+                "UNSUPPORTED",
+                "The operation is unsupported.",
+            )),
+            ("DELETE", Some(digest)) => delete(shared, name, digest, path),
+            _ => None,
         }
-        ("DELETE", None) => Some((405, "UNSUPPORTED", "The operation is unsupported.")),
-        ("DELETE", Some(digest)) => delete(shared, name, digest, path),
-        _ => None,
     }
 }
 
@@ -155,7 +117,7 @@ fn read(shared: &Shared) -> Option<Said> {
     if let Some(left) = &mut state.left {
         if *left == 0 {
             let message = "You have reached your pull rate limit.";
-            return Some((429, "TOOMANYREQUESTS", message));
+            return Some(said(429, message));
         }
         *left -= 1;
     }
@@ -174,25 +136,34 @@ fn delete(shared: &Shared, name: &str, digest: Digest, path: &str) -> Option<Sai
     };
     if there.values().any(names) {
         let message = "The manifest is still referenced by a manifest list.";
-        return Some((403, "DENIED", message));
+        return Some(said(403, message));
     }
     let mut state = shared.state.lock().unwrap();
     match state.deletes {
         Deletes::AtOnce => None,
         Deletes::Later { status, looks } => {
             state.going.entry(path.to_owned()).or_insert(looks);
-            Some(said(status))
+            Some(said(status, ""))
         }
-        Deletes::Never(status) => Some(said(status)),
+        Deletes::Never(status) => Some(said(status, "")),
     }
 }
 
-fn said(status: u16) -> Said {
-    match status {
-        202 => (202, "", ""),
-        403 => (403, "DENIED", "requested access to the resource is denied"),
-        status => (status, "UNKNOWN", "unknown error"),
+/// As Docker Hub says a status.
+fn said(status: u16, message: &'static str) -> Said {
+    let (code, usual) = match status {
+        202 => ("", ""),
+        403 => ("DENIED", "requested access to the resource is denied"),
+        429 => ("TOOMANYREQUESTS", "too many requests"),
+        _ => ("UNKNOWN", "unknown error"),
+    };
+    let message = if message.is_empty() { usual } else { message };
+    let mut said = Said::new(status, code, message);
+    if status == 429 {
+        said.headers.push(("Ratelimit-Limit", "200;w=21600"));
+        said.headers.push(("Ratelimit-Remaining", "0;w=21600"));
     }
+    said
 }
 
 /// Somebody looks for a manifest: what is on its way out is gone when its looks are used up.
@@ -212,34 +183,4 @@ async fn looked(shared: &Shared, path: &str) {
     let url = format!("http://{}/v2/{path}", shared.registry.host());
     let deleted = client().delete(url).send().await.unwrap();
     assert_eq!(deleted.status(), 202);
-}
-
-async fn say(
-    mut user: BufStream<TcpStream>,
-    request: &Head,
-    status: u16,
-    code: &str,
-    message: &str,
-) -> Result<()> {
-    let error = serde_json::json!({"code": code, "message": message, "detail": null});
-    let body = if status < 300 {
-        String::new()
-    } else {
-        serde_json::json!({ "errors": [error] }).to_string()
-    };
-    let mut head = Head {
-        start: format!("HTTP/1.1 {status} Said"),
-        headers: vec![("Connection".to_owned(), "close".to_owned())],
-    };
-    head.set("Content-Type", "application/json");
-    head.set("Content-Length", body.len().to_string());
-    if status == 429 {
-        head.set("Ratelimit-Limit", "200;w=21600");
-        head.set("Ratelimit-Remaining", "0;w=21600");
-    }
-    user.write_all(&head.bytes()).await?;
-    if request.word(0) != "HEAD" {
-        user.write_all(body.as_bytes()).await?;
-    }
-    user.shutdown().await
 }
