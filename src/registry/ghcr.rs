@@ -222,7 +222,7 @@ impl Remote {
         url: &Url,
     ) -> Result<(Vec<Version>, Option<Url>), Fault> {
         let mut answer = self.ask_github_for(ghcr, url.clone()).await?;
-        if answer.status == 404 {
+        if answer.status == 404 && !answer.is_html() {
             let mut fault = fault_of(answer).await;
             fault.class = Class::Permission;
             fault.spent = true;

@@ -67,7 +67,7 @@ impl Remote {
                 Ok(Deleted::Refused(Refusal::Popular))
             }
             // "Package not found." is what GitHub says to who may see it and not delete it.
-            403 | 404 if fault.class != Class::RateLimit => {
+            403 | 404 if matches!(fault.class, Class::Permission | Class::NotFound) => {
                 Ok(match self.version(ghcr, package, id).await? {
                     Some(_) => Deleted::Refused(Refusal::NotPermitted),
                     None => Deleted::Now,
@@ -108,8 +108,10 @@ impl Remote {
             return Ok(false);
         };
         // 404: a try before this one did it, or 30 days are over. What is there tells.
-        if !matches!(answer.status, 204 | 404) {
-            return Err(fault_of(answer).await);
+        match answer.status {
+            204 => {}
+            404 if !answer.is_html() => {}
+            _ => return Err(fault_of(answer).await),
         }
         let there = self.version(ghcr, package, id).await?;
         Ok(there.is_some_and(|version| version.digest == digest))
