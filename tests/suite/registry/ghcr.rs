@@ -5,6 +5,7 @@ mod deletion;
 mod face;
 mod limits;
 mod restore;
+mod schema;
 
 use super::*;
 use crate::support::faults::{Fault as Break, Rule};
