@@ -99,6 +99,13 @@ impl Ghcr {
         ids.get(package)?.get(&digest).copied()
     }
 
+    fn forget(&self, package: &str, digest: Digest) {
+        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(ids) = ids.get_mut(package) {
+            ids.remove(&digest);
+        }
+    }
+
     fn remember(&self, package: &str, digest: Digest, id: u64) {
         let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
         ids.entry(package.to_owned())

@@ -19,11 +19,20 @@ impl Remote {
             return Ok(Deleted::Refused(Refusal::NotLoggedIn));
         }
         let package = self.package(ghcr).await?;
-        let Some(id) = self.version_of(ghcr, &package, deletion.digest()).await? else {
-            return Ok(Deleted::Before);
-        };
-        self.tried(|number| self.delete_version(ghcr, &package, id, deletion, number > 0))
-            .await
+        let digest = deletion.digest();
+        loop {
+            let from_before = ghcr.id(&package, digest).is_some();
+            let Some(id) = self.version_of(ghcr, &package, digest).await? else {
+                return Ok(Deleted::Before);
+            };
+            let tried =
+                self.tried(|number| self.delete_version(ghcr, &package, id, deletion, number > 0));
+            match tried.await? {
+                // Somebody deleted that version; what he may have pushed since has another id.
+                Deleted::Before if from_before => ghcr.forget(&package, digest),
+                deleted => return Ok(deleted),
+            }
+        }
     }
 
     /// `again`: an earlier try may have got through.

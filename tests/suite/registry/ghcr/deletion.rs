@@ -253,3 +253,20 @@ async fn ghcr_has_deleted_what_somebody_else_was_quicker_with() {
     });
     assert_eq!(deleted.unwrap(), Deleted::Now);
 }
+
+#[tokio::test]
+async fn ghcr_deletes_what_was_pushed_again_after_somebody_deleted_it() {
+    let (ghcr, manifests) = filled(2).await;
+    let deletion = deletion_of(manifests[1].digest());
+    let app = at(&ghcr, APP);
+    app.versions().await.unwrap();
+    let other = at(&ghcr, APP).delete(&deletion).await;
+    assert_eq!(other.unwrap(), Deleted::Now);
+    fill(&ghcr, APP, 2).await;
+    // It has another id than the one that was listed.
+    assert_eq!(app.delete(&deletion).await.unwrap(), Deleted::Now);
+    assert!(!is_there(&ghcr, deletion.digest()));
+    assert_eq!(app.delete(&deletion).await.unwrap(), Deleted::Before);
+    assert!(app.restore(deletion.digest()).await.unwrap());
+    assert!(is_there(&ghcr, deletion.digest()));
+}

@@ -34,8 +34,9 @@ struct Grave {
 }
 
 struct Known {
-    /// Ids by repository and digest.
+    /// Ids by repository and digest. What is pushed again after it was deleted is another version.
     ids: BTreeMap<(String, Digest), u64>,
+    last_id: u64,
     /// How many days old a version is; 0 where it is not here.
     ages: BTreeMap<Digest, i64>,
     popular: BTreeSet<Digest>,
@@ -70,6 +71,7 @@ impl Api {
             registry,
             known: Mutex::new(Known {
                 ids: BTreeMap::new(),
+                last_id: 1000,
                 ages: BTreeMap::new(),
                 popular: BTreeSet::new(),
                 graves: BTreeMap::new(),
@@ -176,14 +178,24 @@ impl Shared {
             .any(|grave| grave.repository == repository)
     }
 
+    fn id(&self, repository: &str, digest: Digest) -> u64 {
+        let known = &mut *self.known.lock().unwrap();
+        let new = || {
+            known.last_id += 1;
+            known.last_id
+        };
+        let key = (repository.to_owned(), digest);
+        *known.ids.entry(key).or_insert_with(new)
+    }
+
     /// A version as GitHub lists it.
-    fn document(&self, repository: &str, digest: Digest, tags: &BTreeSet<String>) -> Value {
-        let mut known = self.known.lock().unwrap();
-        let next = 1000 + known.ids.len() as u64;
-        let id = *known
-            .ids
-            .entry((repository.to_owned(), digest))
-            .or_insert(next);
+    fn document(
+        &self,
+        repository: &str,
+        id: u64,
+        (digest, tags): (Digest, &BTreeSet<String>),
+    ) -> Value {
+        let known = self.known.lock().unwrap();
         let days = known.ages.get(&digest).copied().unwrap_or_default();
         let pushed = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * days);
         let url = format!("{}/packages/{repository}/versions/{id}", self.url);
@@ -247,20 +259,26 @@ async fn versions(
     let (page, asked) = (number("page", 1), number("per_page", 30).min(100));
     let per_page = asked.min(shared.known.lock().unwrap().page);
     let state = query.get("state").map_or("active", String::as_str);
-    let all: Vec<(Digest, BTreeSet<String>)> = match state {
-        "active" => shared.versions(&repository).into_iter().collect(),
+    let all: Vec<(u64, Digest, BTreeSet<String>)> = match state {
+        "active" => {
+            let versions = shared.versions(&repository).into_iter();
+            versions
+                .map(|(digest, tags)| (shared.id(&repository, digest), digest, tags))
+                .collect()
+        }
         "deleted" => {
             let known = shared.known.lock().unwrap();
-            let of = |grave: &&Grave| grave.repository == repository;
-            let graves = known.graves.values().filter(of);
+            let of = |(_, grave): &(&u64, &Grave)| grave.repository == repository;
+            let graves = known.graves.iter().filter(of);
             graves
-                .map(|grave| (grave.digest, BTreeSet::new()))
+                .map(|(id, grave)| (*id, grave.digest, BTreeSet::new()))
                 .collect()
         }
         other => panic!("what is state={other}?"),
     };
     let listed = all.iter().skip((page - 1) * per_page).take(per_page);
-    let listed = listed.map(|(digest, tags)| shared.document(&repository, *digest, tags));
+    let listed =
+        listed.map(|(id, digest, tags)| shared.document(&repository, *id, (*digest, tags)));
     let listed: Vec<Value> = listed.collect();
     let mut answer = Json(listed).into_response();
     if all.len() > page * per_page {
@@ -288,7 +306,7 @@ async fn version(
     let repository = shared.asked(&headers, (&kind, &owner, &name))?;
     let found = shared.find(&repository, id);
     let (digest, tags) = found.ok_or_else(|| error(404, "Not Found"))?;
-    Ok(Json(shared.document(&repository, digest, &tags)).into_response())
+    Ok(Json(shared.document(&repository, id, (digest, &tags))).into_response())
 }
 
 async fn delete(
@@ -321,6 +339,7 @@ async fn delete(
     let kind = read.headers()["content-type"].to_str().unwrap().to_owned();
     let bytes = read.bytes().await.unwrap().to_vec();
     assert_eq!(client().delete(&url).send().await.unwrap().status(), 202);
+    let key = (repository.clone(), digest);
     let grave = Grave {
         repository,
         digest,
@@ -328,7 +347,9 @@ async fn delete(
         bytes,
         tags: tags.into_iter().collect(),
     };
-    shared.known.lock().unwrap().graves.insert(id, grave);
+    let mut known = shared.known.lock().unwrap();
+    known.ids.remove(&key);
+    known.graves.insert(id, grave);
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -341,6 +362,8 @@ async fn restore(
     let grave = shared.known.lock().unwrap().graves.remove(&id);
     let grave = grave.filter(|grave| grave.repository == repository);
     let grave = grave.ok_or_else(|| error(404, "Not Found"))?;
+    let key = (repository.clone(), grave.digest);
+    shared.known.lock().unwrap().ids.insert(key, id);
     let names = std::iter::once(grave.digest.to_string()).chain(grave.tags);
     for name in names {
         let url = format!(
