@@ -5,14 +5,13 @@ mod deletion;
 
 use super::answer::Answer;
 use super::endpoint::Endpoint;
-use super::manifests::next_page;
 use super::transport::Call;
-use super::{Credential, Options, Remote};
+use super::{Credential, Options, Remote, pages};
 use crate::error::Error;
 use crate::model::digest::Digest;
 use crate::model::fault::{Class, Fault};
 use crate::target::Version;
-use reqwest::header::{ACCEPT, HeaderName, HeaderValue, LINK};
+use reqwest::header::{ACCEPT, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
@@ -244,13 +243,8 @@ impl Remote {
             ghcr.remember(package, version.digest, one.id);
             versions.push(version);
         }
-        let own = |link: &str| {
-            let url = answer.url.join(link).ok();
-            url.filter(|url| ghcr.endpoint.is_own(url))
-                .ok_or_else(|| answer.content("its next page is not on this API"))
-        };
-        let next = next_page(answer.header(LINK).unwrap_or_default()).map(own);
-        Ok((versions, next.transpose()?))
+        let next = pages::next(&answer, |url| ghcr.endpoint.is_own(url))?;
+        Ok((versions, next))
     }
 
     /// The version of a manifest: its id, from the last list or a new one.
