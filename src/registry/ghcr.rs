@@ -61,7 +61,6 @@ struct Metadata {
 
 #[derive(Deserialize)]
 struct Container {
-    #[serde(default)]
     tags: Vec<String>,
 }
 
@@ -104,20 +103,31 @@ impl Ghcr {
             .or_default()
             .insert(digest, id);
     }
-}
 
-/// What GitHub says to who asks too often: some of it comes as 403, and some without a time.
-async fn fault_of(answer: Answer) -> Fault {
-    let mut fault = answer.into_fault().await;
-    let limited = fault.detail.to_ascii_lowercase().contains("rate limit");
-    if fault.class == Class::RateLimit || fault.class == Class::Permission && limited {
-        fault.class = Class::RateLimit;
-        fault.retry_after = fault.retry_after.or(Some(A_MINUTE));
+    fn forget(&self, package: &str, digest: Digest) {
+        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(ids) = ids.get_mut(package) {
+            ids.remove(&digest);
+        }
     }
-    fault
 }
 
 impl Remote {
+    /// What GitHub says to who asks too often: some of it comes as 403, and some without a time.
+    async fn github_fault(&self, answer: Answer) -> Fault {
+        let mut fault = answer.into_fault().await;
+        let limited = fault.detail.to_ascii_lowercase().contains("rate limit");
+        if fault.class == Class::RateLimit || fault.class == Class::Permission && limited {
+            fault.class = Class::RateLimit;
+            fault.retry_after = fault.retry_after.or(Some(A_MINUTE));
+        }
+        if matches!(fault.class, Class::Auth | Class::Permission) {
+            // It is the registry that people log in to.
+            fault.host = self.registry.0.host.to_string();
+        }
+        fault
+    }
+
     /// Asks with our token; none where there is no login.
     async fn ask_github(
         &self,
@@ -155,7 +165,11 @@ impl Remote {
 
     /// `/orgs/OWNER/packages/container/NAME`, the name's slashes escaped.
     async fn package(&self, ghcr: &Ghcr) -> Result<String, Fault> {
-        let (owner, name) = self.api_name.as_str().split_once('/').unwrap_or_default();
+        let Some((owner, name)) = self.api_name.as_str().split_once('/') else {
+            let request = format!("GET {}", self.repository);
+            let detail = "a package on GitHub is OWNER/NAME";
+            return Err(self.registry.fault(Class::Refused, &request, detail));
+        };
         let known = |owners: &HashMap<String, String>| owners.get(owner).cloned();
         let known = known(&ghcr.owners.lock().unwrap_or_else(PoisonError::into_inner));
         let place = match known {
@@ -173,7 +187,7 @@ impl Remote {
         let url = ghcr.endpoint.url(&format!("/users/{owner}"))?;
         let mut answer = self.ask_github_for(ghcr, url).await?;
         if answer.status != 200 {
-            return Err(fault_of(answer).await);
+            return Err(self.github_fault(answer).await);
         }
         let body = answer.body(LIMIT).await?;
         let found: Owner = serde_json::from_slice(&body)
@@ -191,10 +205,16 @@ impl Remote {
 
     /// Every version of the package, or a fault: never a part of them.
     pub(super) async fn packaged_versions(&self, ghcr: &Ghcr) -> Result<Vec<Version>, Fault> {
-        self.listed(ghcr, "active").await
+        let package = self.package(ghcr).await?;
+        let listed = self.listed(ghcr, "active").await?;
+        for (id, version) in &listed {
+            ghcr.remember(&package, version.digest, *id);
+        }
+        Ok(listed.into_iter().map(|(_, version)| version).collect())
     }
 
-    async fn listed(&self, ghcr: &Ghcr, state: &str) -> Result<Vec<Version>, Fault> {
+    /// Every version in a state, with its id.
+    async fn listed(&self, ghcr: &Ghcr, state: &str) -> Result<Vec<(u64, Version)>, Fault> {
         let package = self.package(ghcr).await?;
         let path = format!("{package}/versions?per_page=100&state={state}");
         let first = ghcr.endpoint.url(&path)?;
@@ -219,12 +239,16 @@ impl Remote {
         ghcr: &Ghcr,
         package: &str,
         url: &Url,
-    ) -> Result<(Vec<Version>, Option<Url>), Fault> {
+    ) -> Result<(Vec<(u64, Version)>, Option<Url>), Fault> {
         let mut answer = self.ask_github_for(ghcr, url.clone()).await?;
         if answer.status == 404 {
-            let mut fault = fault_of(answer).await;
+            let mut fault = self.github_fault(answer).await;
+            if fault.class != Class::NotFound {
+                return Err(fault);
+            }
             fault.class = Class::Permission;
             fault.spent = true;
+            fault.host = self.registry.0.host.to_string();
             fault.detail = format!(
                 "{} GitHub says so too where the token may not see the package",
                 fault.detail
@@ -232,18 +256,17 @@ impl Remote {
             return Err(fault);
         }
         if answer.status != 200 {
-            return Err(fault_of(answer).await);
+            return Err(self.github_fault(answer).await);
         }
         let body = answer.body(LIMIT).await?;
         let listed: Vec<Listed> = serde_json::from_slice(&body)
             .map_err(|_| answer.content("it did not answer with package versions"))?;
         let mut versions = Vec::new();
         for one in &listed {
-            let version = one.version(&answer)?;
-            ghcr.remember(package, version.digest, one.id);
-            versions.push(version);
+            versions.push((one.id, one.version(&answer)?));
         }
-        let next = pages::next(&answer, |url| ghcr.endpoint.is_own(url))?;
+        let own = |url: &Url| ghcr.endpoint.is_own(url) && is_of(package, url);
+        let next = pages::next(&answer, own)?;
         Ok((versions, next))
     }
 
@@ -268,11 +291,19 @@ impl Remote {
         match answer.status {
             200 => {}
             404 if !answer.is_html() => return Ok(None),
-            _ => return Err(fault_of(answer).await),
+            _ => return Err(self.github_fault(answer).await),
         }
         let body = answer.body(LIMIT).await?;
         let found: Listed = serde_json::from_slice(&body)
             .map_err(|_| answer.content("it did not answer with a package version"))?;
         found.version(&answer).map(Some)
     }
+}
+
+/// Whether a URL is a list of this package's versions. GitHub's own links name owners by number, so that only what comes
+/// after the owner is compared.
+fn is_of(package: &str, url: &Url) -> bool {
+    let plain = |path: &str| path.to_ascii_lowercase().replace("%2f", "/");
+    let (_, name) = package.split_once("/packages/").unwrap_or_default();
+    plain(url.path()).ends_with(&plain(&format!("/packages/{name}/versions")))
 }

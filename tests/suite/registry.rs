@@ -7,6 +7,7 @@ mod content;
 mod crowd;
 mod deletion;
 mod faults;
+mod ghcr;
 mod hub;
 mod push;
 mod referrers;
