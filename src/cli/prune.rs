@@ -29,7 +29,7 @@ pub(super) struct Args {
     /// Remove these lists, instead of those that are remembered from releases of this user on this machine; repeatable
     #[arg(long, value_name = "DIGEST", value_delimiter = ',')]
     digest: Vec<Digest>,
-    /// Also what no tag names and is older than grace (rpub.toml): where the place lists that (GHCR); needs --yes
+    /// Also what no tag names and is older than grace (rpub.toml): where that is listed (GHCR, directory stores); needs --yes
     #[arg(long)]
     sweep: bool,
     /// Really sweep

@@ -11,7 +11,7 @@ use crate::{
 };
 use std::path::PathBuf;
 
-/// Build, push by digest, assemble, verify, tag, verify: all of it
+/// Build, push by digest, assemble, verify, tag, verify, prune: all of it
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  rpub release v1.2.3\n  rpub release v1.2.3 --to ./out\n  rpub release --digests digests"

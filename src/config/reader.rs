@@ -156,6 +156,8 @@ impl<'m, 'd> Table<'m, 'd> {
         T::Err: std::fmt::Display,
     {
         if self.missing(key) {
+            // Nobody misses it, but it is known.
+            self.asked.push(key);
             return None;
         }
         self.required_parsed(key)

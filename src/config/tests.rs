@@ -190,6 +190,59 @@ fn every_mistake_names_line_key_and_the_nearest_right_one() {
 }
 
 #[test]
+fn what_is_pruned_is_said_by_a_word_or_a_table() {
+    let image = "[[image]]\nname = \"a\"\nplatforms = [\"linux/amd64\"]\n";
+    let rules = |text: &str| parse_all_there(&format!("{text}{image}")).map(|spec| spec.prune);
+    let usual = PruneRules::default();
+    let off = PruneRules {
+        by_release: false,
+        ..usual
+    };
+    let hours = |hours| Duration::from_hours(hours);
+    for (text, expected) in [
+        ("", usual),
+        ("prune = true\n", usual),
+        ("prune = false\n", off),
+        ("[prune]\nkeep = 3\n", PruneRules { keep: 3, ..usual }),
+        (
+            "[prune]\ngrace = \"36h\"\n",
+            PruneRules {
+                grace: hours(36),
+                ..usual
+            },
+        ),
+        (
+            "[prune]\ngrace = \"1d 2h\"\n",
+            PruneRules {
+                grace: hours(26),
+                ..usual
+            },
+        ),
+        (
+            "[prune]\ngrace = \"2w\"\n",
+            PruneRules {
+                grace: hours(14 * 24),
+                ..usual
+            },
+        ),
+    ] {
+        assert_eq!(rules(text).unwrap(), expected, "{text}");
+    }
+    for (text, words) in [
+        ("prune = 1\n", "true or false"),
+        ("[prune]\nkeep = -1\n", "0 to 100"),
+        ("[prune]\ngrace = \"soon\"\n", "such as 7d"),
+        ("[prune]\ngrace = \"1 month\"\n", "such as 7d"),
+        ("[prune]\ngrace = \"-7d\"\n", "such as 7d"),
+        ("[prune]\ngrave = \"7d\"\n", "grace"),
+    ] {
+        let error = rules(text).unwrap_err();
+        let told = format!("{error} {}", error.hint);
+        assert!(told.contains(words), "{text}: {told}");
+    }
+}
+
+#[test]
 fn rules_between_keys_are_told() {
     let insecure = GOOD.replacen(
         "host = \"ghcr.io\"",

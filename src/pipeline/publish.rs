@@ -124,26 +124,34 @@ async fn forward(
         ledger.write(journal).await?;
         begin = end;
     }
-    children_are_there(journal, places).await
+    children_are_there(journal, places, events).await
 }
 
 /// Whoever prunes at the same moment may have taken a child that was there before the list that names it now: such a one
-/// is put back, from the journal.
-async fn children_are_there(journal: &Journal, places: &Places) -> Result<()> {
+/// is put back, from the journal. That one could not be asked for is no reason to take all tags back: all were there.
+async fn children_are_there(journal: &Journal, places: &Places, events: &Events) -> Result<()> {
     let mut looks = Vec::new();
     for (entry, targets) in journal.images.iter().zip(places) {
         for child in &entry.children {
-            looks.extend(targets.iter().map(|target| is_there(&**target, child)));
+            let looks_for = |target| is_there(target, child, events);
+            looks.extend(targets.iter().map(|target| looks_for(&**target)));
         }
     }
     try_join_all(looks).await?;
     Ok(())
 }
 
-async fn is_there(target: &dyn Target, child: &StoredChild) -> Result<()> {
+async fn is_there(target: &dyn Target, child: &StoredChild, events: &Events) -> Result<()> {
     let reference = Reference::Digest(child.digest);
-    if target.resolve(&reference).await?.is_some() {
-        return Ok(());
+    match named(target, &reference, child.digest).await {
+        Ok(Some(_)) => return Ok(()),
+        Ok(None) => {}
+        Err(error) => {
+            let place = target.repository().at(&reference);
+            let what = format!("whether {place} is still there is not known: {error}");
+            events.send(Event::Warning(what));
+            return Ok(());
+        }
     }
     let manifest = child.manifest.manifest().map_err(|e| damaged(&e))?;
     Ok(target.put_manifest(&reference, &manifest).await?)
@@ -174,7 +182,7 @@ async fn move_tag(
     ))
 }
 
-/// What a tag names, where it should name `meant`. The answer to a HEAD is a header, which a cache or a proxy may have
+/// What a reference names, where it should name `meant`. The answer to a HEAD is a header, which a cache or a proxy may have
 /// got wrong: what contradicts us is believed only of the manifest itself.
 async fn named(
     target: &dyn Target,

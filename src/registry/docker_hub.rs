@@ -4,7 +4,7 @@
 use super::answer::Answer;
 use super::endpoint::Endpoint;
 use super::transport::{Call, Payload};
-use super::{Credential, Options, Remote};
+use super::{Credential, Options, Remote, pages};
 use crate::error::Error;
 use crate::model::fault::{Class, Fault};
 use crate::model::manifest::MANIFEST_LIMIT;
@@ -185,12 +185,8 @@ impl Remote {
         // As of the registry's own list: better none than one with holes.
         let tags: Result<Vec<Tag>, _> = page.results.iter().map(|tag| tag.name.parse()).collect();
         let tags = tags.map_err(|error| answer.content(error.to_string()))?;
-        let own = |next: String| {
-            let url = answer.url.join(&next).ok();
-            url.filter(|url| hub.endpoint.is_own(url))
-                .ok_or_else(|| answer.content("its next page is not on this API"))
-        };
-        let next = page.next.filter(|next| !next.is_empty()).map(own);
+        let next = page.next.filter(|next| !next.is_empty());
+        let next = next.map(|next| pages::at(&answer, &next, |url| hub.endpoint.is_own(url)));
         Ok((tags, next.transpose()?))
     }
 

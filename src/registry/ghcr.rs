@@ -5,14 +5,13 @@ mod deletion;
 
 use super::answer::Answer;
 use super::endpoint::Endpoint;
-use super::manifests::next_page;
 use super::transport::Call;
-use super::{Credential, Options, Remote};
+use super::{Credential, Options, Remote, pages};
 use crate::error::Error;
 use crate::model::digest::Digest;
 use crate::model::fault::{Class, Fault};
 use crate::target::Version;
-use reqwest::header::{ACCEPT, HeaderName, HeaderValue, LINK};
+use reqwest::header::{ACCEPT, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
@@ -24,7 +23,9 @@ use std::time::Duration;
 pub(super) const API: &str = "https://api.github.com";
 /// A page of 100 versions, each with all its tags, is not longer.
 const LIMIT: usize = 8 * 1024 * 1024;
-/// Of 100 versions each.
+/// The most that GitHub gives at once.
+const PER_PAGE: usize = 100;
+/// No package has more pages.
 const PAGES: usize = 1000;
 /// What GitHub asks of who is told to slow down and not for how long.
 const A_MINUTE: Duration = Duration::from_mins(1);
@@ -62,7 +63,6 @@ struct Metadata {
 
 #[derive(Deserialize)]
 struct Container {
-    #[serde(default)]
     tags: Vec<String>,
 }
 
@@ -99,33 +99,37 @@ impl Ghcr {
         ids.get(package)?.get(&digest).copied()
     }
 
-    fn forget(&self, package: &str, digest: Digest) {
-        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(ids) = ids.get_mut(package) {
-            ids.remove(&digest);
-        }
-    }
-
     fn remember(&self, package: &str, digest: Digest, id: u64) {
         let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
         ids.entry(package.to_owned())
             .or_default()
             .insert(digest, id);
     }
-}
 
-/// What GitHub says to who asks too often: some of it comes as 403, and some without a time.
-async fn fault_of(answer: Answer) -> Fault {
-    let mut fault = answer.into_fault().await;
-    let limited = fault.detail.to_ascii_lowercase().contains("rate limit");
-    if fault.class == Class::RateLimit || fault.class == Class::Permission && limited {
-        fault.class = Class::RateLimit;
-        fault.retry_after = fault.retry_after.or(Some(A_MINUTE));
+    fn forget(&self, package: &str, digest: Digest) {
+        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(ids) = ids.get_mut(package) {
+            ids.remove(&digest);
+        }
     }
-    fault
 }
 
 impl Remote {
+    /// What GitHub says to who asks too often: some of it comes as 403, and some without a time.
+    async fn github_fault(&self, answer: Answer) -> Fault {
+        let mut fault = answer.into_fault().await;
+        let limited = fault.detail.to_ascii_lowercase().contains("rate limit");
+        if fault.class == Class::RateLimit || fault.class == Class::Permission && limited {
+            fault.class = Class::RateLimit;
+            fault.retry_after = fault.retry_after.or(Some(A_MINUTE));
+        }
+        if matches!(fault.class, Class::Auth | Class::Permission) {
+            // It is the registry that people log in to.
+            fault.host = self.registry.0.host.to_string();
+        }
+        fault
+    }
+
     /// Asks with our token; none where there is no login.
     async fn ask_github(
         &self,
@@ -163,7 +167,11 @@ impl Remote {
 
     /// `/orgs/OWNER/packages/container/NAME`, the name's slashes escaped.
     async fn package(&self, ghcr: &Ghcr) -> Result<String, Fault> {
-        let (owner, name) = self.api_name.as_str().split_once('/').unwrap_or_default();
+        let Some((owner, name)) = self.api_name.as_str().split_once('/') else {
+            let request = format!("GET {}", self.repository);
+            let detail = "a package on GitHub is OWNER/NAME";
+            return Err(self.registry.fault(Class::Refused, &request, detail));
+        };
         let known = |owners: &HashMap<String, String>| owners.get(owner).cloned();
         let known = known(&ghcr.owners.lock().unwrap_or_else(PoisonError::into_inner));
         let place = match known {
@@ -181,7 +189,7 @@ impl Remote {
         let url = ghcr.endpoint.url(&format!("/users/{owner}"))?;
         let mut answer = self.ask_github_for(ghcr, url).await?;
         if answer.status != 200 {
-            return Err(fault_of(answer).await);
+            return Err(self.github_fault(answer).await);
         }
         let body = answer.body(LIMIT).await?;
         let found: Owner = serde_json::from_slice(&body)
@@ -199,23 +207,33 @@ impl Remote {
 
     /// Every version of the package, or a fault: never a part of them.
     pub(super) async fn packaged_versions(&self, ghcr: &Ghcr) -> Result<Vec<Version>, Fault> {
-        self.listed(ghcr, "active").await
+        let package = self.package(ghcr).await?;
+        let listed = self.listed(ghcr, "active").await?;
+        for (id, version) in &listed {
+            ghcr.remember(&package, version.digest, *id);
+        }
+        Ok(listed.into_iter().map(|(_, version)| version).collect())
     }
 
-    async fn listed(&self, ghcr: &Ghcr, state: &str) -> Result<Vec<Version>, Fault> {
+    /// Every version in a state, with its id.
+    async fn listed(&self, ghcr: &Ghcr, state: &str) -> Result<Vec<(u64, Version)>, Fault> {
         let package = self.package(ghcr).await?;
-        let path = format!("{package}/versions?per_page=100&state={state}");
+        let path = format!("{package}/versions?per_page={PER_PAGE}&state={state}");
         let first = ghcr.endpoint.url(&path)?;
         let mut versions = Vec::new();
         let mut next = Some(first.clone());
-        for _ in 0..PAGES {
+        for number in 2..PAGES + 2 {
             let Some(url) = next else {
                 return Ok(versions);
             };
             let page = self.tried(|_| self.version_page(ghcr, &package, &url));
             let (page, after) = page.await?;
+            // A full page that names none after it may have lost its Link on the way.
+            let full = page.len() >= PER_PAGE;
+            let further = || ghcr.endpoint.url(&format!("{path}&page={number}"));
+            let further = (full && after.is_none()).then(further).transpose()?;
             versions.extend(page);
-            next = after;
+            next = after.or(further);
         }
         let detail = format!("the list of versions has more than {PAGES} pages");
         let request = format!("GET {}", super::answer::redacted(&first));
@@ -227,12 +245,16 @@ impl Remote {
         ghcr: &Ghcr,
         package: &str,
         url: &Url,
-    ) -> Result<(Vec<Version>, Option<Url>), Fault> {
+    ) -> Result<(Vec<(u64, Version)>, Option<Url>), Fault> {
         let mut answer = self.ask_github_for(ghcr, url.clone()).await?;
         if answer.status == 404 && !answer.is_html() {
-            let mut fault = fault_of(answer).await;
+            let mut fault = self.github_fault(answer).await;
+            if fault.class != Class::NotFound {
+                return Err(fault);
+            }
             fault.class = Class::Permission;
             fault.spent = true;
+            fault.host = self.registry.0.host.to_string();
             fault.detail = format!(
                 "{} GitHub says so too where the token may not see the package",
                 fault.detail
@@ -240,24 +262,18 @@ impl Remote {
             return Err(fault);
         }
         if answer.status != 200 {
-            return Err(fault_of(answer).await);
+            return Err(self.github_fault(answer).await);
         }
         let body = answer.body(LIMIT).await?;
         let listed: Vec<Listed> = serde_json::from_slice(&body)
             .map_err(|_| answer.content("it did not answer with package versions"))?;
         let mut versions = Vec::new();
         for one in &listed {
-            let version = one.version(&answer)?;
-            ghcr.remember(package, version.digest, one.id);
-            versions.push(version);
+            versions.push((one.id, one.version(&answer)?));
         }
-        let own = |link: &str| {
-            let url = answer.url.join(link).ok();
-            url.filter(|url| ghcr.endpoint.is_own(url))
-                .ok_or_else(|| answer.content("its next page is not on this API"))
-        };
-        let next = next_page(answer.header(LINK).unwrap_or_default()).map(own);
-        Ok((versions, next.transpose()?))
+        let own = |url: &Url| ghcr.endpoint.is_own(url) && is_of(package, url);
+        let next = pages::next(&answer, own)?;
+        Ok((versions, next))
     }
 
     /// The version of a manifest: its id, from the last list or a new one.
@@ -281,11 +297,19 @@ impl Remote {
         match answer.status {
             200 => {}
             404 if !answer.is_html() => return Ok(None),
-            _ => return Err(fault_of(answer).await),
+            _ => return Err(self.github_fault(answer).await),
         }
         let body = answer.body(LIMIT).await?;
         let found: Listed = serde_json::from_slice(&body)
             .map_err(|_| answer.content("it did not answer with a package version"))?;
         found.version(&answer).map(Some)
     }
+}
+
+/// Whether a URL is a list of this package's versions. GitHub's own links name owners by number, so that only what comes
+/// after the owner is compared.
+fn is_of(package: &str, url: &Url) -> bool {
+    let plain = |path: &str| path.to_ascii_lowercase().replace("%2f", "/");
+    let (_, name) = package.split_once("/packages/").unwrap_or_default();
+    plain(url.path()).ends_with(&plain(&format!("/packages/{name}/versions")))
 }

@@ -1,16 +1,16 @@
 //! Decides how manifests and tags are read, written and deleted, and that what a registry stored is what it was sent.
 //! Must never trust a 201: what was written is asked for again.
 
-use super::Remote;
 use super::answer::Answer;
 use super::scope::Access;
 use super::transport::{Call, Payload};
+use super::{Remote, pages};
 use crate::model::digest::Digest;
 use crate::model::fault::{Class, Fault};
 use crate::model::manifest::{MANIFEST_LIMIT, RawManifest, media_type};
 use crate::model::reference::{Reference, Tag};
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LINK};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Url};
 use serde::Deserialize;
 
@@ -156,17 +156,7 @@ impl Remote {
         let texts = page.tags.unwrap_or_default();
         let tags: Result<Vec<Tag>, _> = texts.iter().map(|tag| tag.parse()).collect();
         let tags = tags.map_err(|error| answer.content(error.to_string()))?;
-        let next = match next_page(answer.header(LINK).unwrap_or_default()) {
-            Some(link) => Some(
-                answer
-                    .url
-                    .join(link)
-                    .ok()
-                    .filter(|url| self.registry.is_own(url))
-                    .ok_or_else(|| answer.content("its next page is not on this registry"))?,
-            ),
-            None => None,
-        };
+        let next = pages::next(&answer, |url| self.registry.is_own(url))?;
         Ok((tags, next))
     }
 }
@@ -181,45 +171,5 @@ fn is_the_one_asked_for(
             Err(answer.content(format!("asked for {digest}, it gave {found}")))
         }
         _ => Ok(()),
-    }
-}
-
-/// The target of `rel="next"` in a Link header (RFC 8288).
-pub(super) fn next_page(header: &str) -> Option<&str> {
-    // A URL can hold commas, so that links are divided at their `<`.
-    header.split('<').skip(1).find_map(|link| {
-        let (target, params) = link.split_once('>')?;
-        let is_next = params.split([';', ',']).any(|param| {
-            let (key, value) = param.split_once('=').unwrap_or_default();
-            let value = value.trim().trim_matches('"');
-            key.trim().eq_ignore_ascii_case("rel")
-                && value.split_whitespace().any(|rel| rel == "next")
-        });
-        is_next.then_some(target)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_next_page_is_found_in_a_link_header() {
-        for (header, expected) in [
-            (
-                r#"</v2/a/tags/list?last=b&n=2>; rel="next""#,
-                Some("/v2/a/tags/list?last=b&n=2"),
-            ),
-            ("</x?a,b>;rel=next", Some("/x?a,b")),
-            (
-                r#"</p>; rel="prev", </n>; title=x; rel="last next""#,
-                Some("/n"),
-            ),
-            (r#"</p>; rel="prev""#, None),
-            ("</p", None),
-            ("", None),
-        ] {
-            assert_eq!(next_page(header), expected, "{header}");
-        }
     }
 }

@@ -13,6 +13,7 @@ mod endpoint;
 mod ghcr;
 mod helper;
 mod manifests;
+mod pages;
 mod referrers;
 mod remote;
 mod scope;

@@ -1,16 +1,15 @@
 //! Decides how a registry is asked what is about a manifest (OCI distribution-spec 1.1, "Listing Referrers").
 //! Must never take half a list for a whole one, nor a registry without such a list for one with an empty list.
 
-use super::Remote;
 use super::answer::Answer;
-use super::manifests::next_page;
 use super::scope::Access;
 use super::service::Api;
 use super::transport::Call;
+use super::{Remote, pages};
 use crate::model::digest::Digest;
 use crate::model::fault::{Class, Fault};
 use crate::model::manifest::{Body, Descriptor, MANIFEST_LIMIT, RawManifest, media_type};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LINK};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Url};
 
 /// No list has more pages.
@@ -97,17 +96,7 @@ impl Remote {
         let (Body::Index(listed), media_type::OCI_INDEX) = (list.body(), list.media_type()) else {
             return Err(answer.content("this is no OCI index, as a list of referrers is"));
         };
-        let after = match next_page(answer.header(LINK).unwrap_or_default()) {
-            Some(link) => Some(
-                answer
-                    .url
-                    .join(link)
-                    .ok()
-                    .filter(|url| self.registry.is_own(url))
-                    .ok_or_else(|| answer.content("its next page is not on this registry"))?,
-            ),
-            None => None,
-        };
+        let after = pages::next(&answer, |url| self.registry.is_own(url))?;
         Ok(Page::Some(listed.clone(), after))
     }
 

@@ -59,3 +59,82 @@ pub(super) fn incomplete(repositories: &[Pruned]) -> Option<Error> {
         next,
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{
+        digest::Digest,
+        pruned::{Ended, KeptManifest, PrunedManifest},
+    };
+
+    fn deletion(bytes: &[u8], outcome: Outcome, why: Option<&str>) -> PrunedManifest {
+        PrunedManifest {
+            digest: Digest::of(bytes),
+            reason: "latest named it before".to_owned(),
+            tags: Vec::new(),
+            outcome,
+            why: why.map(str::to_owned),
+            next: why
+                .filter(|_| outcome == Outcome::Refused)
+                .map(|_| "do something".to_owned()),
+        }
+    }
+
+    fn all() -> Vec<Pruned> {
+        vec![
+            Pruned {
+                deletions: vec![
+                    deletion(b"1", Outcome::Deleted, None),
+                    deletion(b"2", Outcome::Planned, None),
+                    deletion(
+                        b"3",
+                        Outcome::Refused,
+                        Some("this account may not delete there"),
+                    ),
+                ],
+                kept: vec![KeptManifest {
+                    digest: Digest::of(b"4"),
+                    why: "1.2.3 still points at it: kept".to_owned(),
+                }],
+                restored: vec![Digest::of(b"5")],
+                ended: Some(Ended {
+                    why: "the registry failed".to_owned(),
+                    next: Some("rpub prune".to_owned()),
+                }),
+                ..Pruned::of("ghcr.io/o/app".to_owned())
+            },
+            Pruned::of("docker.io/o/app".to_owned()),
+        ]
+    }
+
+    #[test]
+    fn every_part_of_a_prune_is_told() {
+        insta::assert_snapshot!(text(&all()));
+    }
+
+    #[test]
+    fn what_is_left_to_do_is_an_error_of_its_own() {
+        assert!(incomplete(&all()[1..]).is_none());
+        let usual = Pruned {
+            deletions: vec![deletion(
+                b"1",
+                Outcome::Unsupported,
+                Some("it deletes nothing"),
+            )],
+            ..Pruned::of("127.0.0.1:5000/app".to_owned())
+        };
+        assert!(incomplete(&[usual]).is_none());
+        let error = incomplete(&all()).unwrap();
+        assert_eq!(error.kind.exit_code(), 10);
+        assert!(
+            error.what.ends_with("(and 1 more, see above)"),
+            "{}",
+            error.what
+        );
+        assert_eq!(
+            (error.place.as_str(), error.hint.as_str()),
+            ("ghcr.io/o/app", "do something")
+        );
+    }
+}

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 const COMMANDS: &[&str] = &[
-    "init", "plan", "build", "push", "assemble", "verify", "release", "status", "serve",
+    "init", "plan", "build", "push", "assemble", "verify", "release", "prune", "status", "serve",
 ];
 
 /// What a run in a folder with `toml` says: its command line, exit code, stdout and stderr.

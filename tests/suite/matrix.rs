@@ -32,6 +32,8 @@ struct Case {
     request: Request,
     /// At which such request, the first being 1.
     nth: u32,
+    /// Whether it is the last one of a release without faults.
+    last: bool,
     /// Whether it fails at each such request from then on.
     lasting: bool,
     name: &'static str,
@@ -114,6 +116,7 @@ impl Matrix {
                                 place,
                                 request: request.clone(),
                                 nth,
+                                last: nth == count,
                                 lasting,
                                 name,
                                 fault: fault.clone(),

@@ -3,6 +3,8 @@
 
 /// Every request of a prune goes wrong in every way.
 mod broken;
+/// As somebody runs it.
+mod by_hand;
 /// A directory store.
 mod directory;
 /// Somebody publishes while something is pruned.

@@ -2,7 +2,7 @@
 //! Must never delete a version that is not what was decided upon, or that has a tag which should stay.
 
 use super::super::Remote;
-use super::{Ghcr, fault_of};
+use super::Ghcr;
 use crate::model::digest::Digest;
 use crate::model::fault::{Class, Fault};
 use crate::model::retention::{Deleted, Deletion, Refusal};
@@ -19,20 +19,27 @@ impl Remote {
             return Ok(Deleted::Refused(Refusal::NotLoggedIn));
         }
         let package = self.package(ghcr).await?;
-        let digest = deletion.digest();
-        loop {
-            let from_before = ghcr.id(&package, digest).is_some();
-            let Some(id) = self.version_of(ghcr, &package, digest).await? else {
-                return Ok(Deleted::Before);
-            };
-            let tried =
-                self.tried(|number| self.delete_version(ghcr, &package, id, deletion, number > 0));
-            match tried.await? {
-                // Somebody deleted that version; what he may have pushed since has another id.
-                Deleted::Before if from_before => ghcr.forget(&package, digest),
-                deleted => return Ok(deleted),
-            }
+        let known = ghcr.id(&package, deletion.digest()).is_some();
+        let deleted = self.delete_listed(ghcr, &package, deletion).await?;
+        if !(known && deleted == Deleted::Before) {
+            return Ok(deleted);
         }
+        // Pushed again since it was listed, it has another id.
+        ghcr.forget(&package, deletion.digest());
+        self.delete_listed(ghcr, &package, deletion).await
+    }
+
+    async fn delete_listed(
+        &self,
+        ghcr: &Ghcr,
+        package: &str,
+        deletion: &Deletion,
+    ) -> Result<Deleted, Fault> {
+        let Some(id) = self.version_of(ghcr, package, deletion.digest()).await? else {
+            return Ok(Deleted::Before);
+        };
+        self.tried(|number| self.delete_version(ghcr, package, id, deletion, number > 0))
+            .await
     }
 
     /// `again`: an earlier try may have got through.
@@ -67,7 +74,7 @@ impl Remote {
             return Ok(Deleted::Now);
         }
         let status = answer.status;
-        let fault = fault_of(answer).await;
+        let fault = self.github_fault(answer).await;
         match status {
             400 | 422 if fault.detail.contains("last tagged version") => {
                 Ok(Deleted::Refused(Refusal::LastTagged))
@@ -93,10 +100,19 @@ impl Remote {
         digest: Digest,
     ) -> Result<bool, Fault> {
         let package = self.package(ghcr).await?;
-        if ghcr.id(&package, digest).is_none() {
-            self.listed(ghcr, "deleted").await?;
+        if let Some(id) = ghcr.id(&package, digest)
+            && self
+                .tried(|_| self.restore_version(ghcr, &package, id, digest))
+                .await?
+        {
+            return Ok(true);
         }
-        let Some(id) = ghcr.id(&package, digest) else {
+        // Another process deleted it, or it was pushed and deleted again since: the newest is the one to bring back.
+        let deleted = self.listed(ghcr, "deleted").await?;
+        let of_it = deleted
+            .iter()
+            .filter(|(_, version)| version.digest == digest);
+        let Some(id) = of_it.map(|(id, _)| *id).max() else {
             return Ok(false);
         };
         self.tried(|_| self.restore_version(ghcr, &package, id, digest))
@@ -117,10 +133,9 @@ impl Remote {
             return Ok(false);
         };
         // 404: a try before this one did it, or 30 days are over. What is there tells.
-        match answer.status {
-            204 => {}
-            404 if !answer.is_html() => {}
-            _ => return Err(fault_of(answer).await),
+        let odd = answer.status == 404 && answer.is_html();
+        if odd || !matches!(answer.status, 204 | 404) {
+            return Err(self.github_fault(answer).await);
         }
         let there = self.version(ghcr, package, id).await?;
         Ok(there.is_some_and(|version| version.digest == digest))

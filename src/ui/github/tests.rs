@@ -6,6 +6,7 @@ use crate::{
     error::Kind,
     model::{
         digest::Digest,
+        pruned::{KeptManifest, Pruned},
         report::{BuiltDocument, PlatformReport, Published, Report, StageTime},
     },
 };
@@ -140,7 +141,19 @@ fn the_summary_of_a_release_is_as_it_was() {
         image("tool", &["oci:./my out/tool"], &["1.2.3"]),
     ];
     let notes = ["app: latest stays where it is: 2.0.0 is newer and published".to_owned()];
-    let sections = summary::of_result(&Answer::Released(report(images)), &notes);
+    let kept = |why: &str| KeptManifest {
+        digest: Digest::of(b"old"),
+        why: why.to_owned(),
+    };
+    let pruned = Pruned {
+        kept: vec![kept("1.2.2 still points at it: kept")],
+        ..Pruned::of(PLACES[0].to_owned())
+    };
+    let report = Report {
+        pruned: vec![pruned],
+        ..report(images)
+    };
+    let sections = summary::of_result(&Answer::Released(report), &notes);
     insta::assert_snapshot!(summary::bounded(&sections, 1 << 20));
 }
 

@@ -74,6 +74,8 @@ fn harmless(case: &Case) -> bool {
         ("GET", Endpoint::Tag) => case.name == "404",
         // What a HEAD denies, a GET has.
         ("HEAD", Endpoint::Tag) => matches!(case.name, "404" | "another digest"),
+        // Whether the parts are there still is looked for once more when all tags are where they belong.
+        ("HEAD", Endpoint::Digest) => case.last,
         // Bytes are checked, not headers.
         ("GET", Endpoint::Blob) | ("POST", Endpoint::Upload) => case.name == "another digest",
         // Giving back a session that nobody needs is a courtesy.

@@ -4,18 +4,14 @@
 use super::machine::plan_of;
 pub(super) use crate::support::project::{PASSWORD, USER};
 use crate::support::{
-    images::{Image, index},
+    images::{Image, index, push, put},
     registries::{Auth, RegistryProcess},
 };
 use rpub::{
     events::Events,
-    model::{
-        digest::Digest,
-        manifest::RawManifest,
-        reference::{Reference, Tag},
-    },
+    model::{digest::Digest, manifest::RawManifest, reference::Tag},
     registry::{CredentialSource, Options, Registry, Remote},
-    target::{LocalBlob, Target as _},
+    target::Target as _,
 };
 use serde_json::json;
 use std::{
@@ -179,26 +175,10 @@ async fn is_complete(remote: &Remote, images: &Images) -> Result<(), String> {
 }
 
 async fn publish(remote: &Remote, images: &Images) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("blob");
     for image in &images.children {
-        for bytes in image.blobs() {
-            std::fs::write(&path, bytes).unwrap();
-            let blob = LocalBlob {
-                digest: Digest::of(bytes),
-                size: bytes.len() as u64,
-                path: path.clone(),
-            };
-            remote.put_blob(&blob, &[]).await.unwrap();
-        }
-        let by_digest = Reference::Digest(image.manifest.digest());
-        remote
-            .put_manifest(&by_digest, &image.manifest)
-            .await
-            .unwrap();
+        push(remote, image).await;
     }
     for tag in &images.tags {
-        let tag = Reference::Tag(tag.clone());
-        remote.put_manifest(&tag, &images.list).await.unwrap();
+        put(remote, tag.as_str(), &images.list).await;
     }
 }

@@ -3,40 +3,11 @@
 
 use super::stock::project;
 use crate::support::{
-    images::{Image, index},
+    images::{Image, index, push, put},
     loopback::files_below,
 };
-use rpub::{
-    model::{digest::Digest, manifest::RawManifest, reference::Reference},
-    store::{Layout, Store},
-    target::{LocalBlob, Target as _},
-};
+use rpub::{model::digest::Digest, store::Store};
 use std::collections::BTreeSet;
-
-async fn put(layout: &Layout, image: &Image) {
-    let folder = tempfile::tempdir().unwrap();
-    for bytes in image.blobs() {
-        let path = folder.path().join("blob");
-        std::fs::write(&path, bytes).unwrap();
-        let blob = LocalBlob {
-            digest: Digest::of(bytes),
-            size: bytes.len() as u64,
-            path: path.clone(),
-        };
-        layout.put_blob(&blob, &[]).await.unwrap();
-        // What was linked is the store's now.
-        std::fs::remove_file(path).unwrap();
-    }
-    write(layout, "", &image.manifest).await;
-}
-
-async fn write(layout: &Layout, tag: &str, manifest: &RawManifest) {
-    let reference = match tag {
-        "" => manifest.digest().into(),
-        tag => Reference::Tag(tag.parse().unwrap()),
-    };
-    layout.put_manifest(&reference, manifest).await.unwrap();
-}
 
 fn blobs_of(images: &[&Image]) -> BTreeSet<String> {
     let blobs = images.iter().flat_map(|image| image.blobs());
@@ -59,11 +30,11 @@ async fn prune_takes_manifests_and_their_own_blobs_from_a_directory() {
         image("arm64", &["base", "new"]),
     );
     for one in [&shared, &gone, &fresh] {
-        put(&layout, one).await;
+        push(&layout, one).await;
     }
     let (old, new) = (index(&[&shared, &gone]), index(&[&shared, &fresh]));
-    write(&layout, "", &old).await;
-    write(&layout, "latest", &new).await;
+    put(&layout, "", &old).await;
+    put(&layout, "latest", &new).await;
     let prune = async || {
         let digest = old.digest().to_string();
         project

@@ -1,10 +1,10 @@
 //! Decides that a child that a new release uses again is there in the end, whoever was first.
 //! Must never make the race by chance: the one stands still at a request until the other is done.
 
-use super::stock::{Stock, project, prune, put, remote};
+use super::stock::{Stock, project, prune, remote};
 use crate::support::{
     faults::{Fault, Hold, Rule},
-    images::{Image, index},
+    images::{Image, index, put},
     project::{PLAIN, Project},
     proxy::Proxy,
     registries::{Auth, RegistryProcess},

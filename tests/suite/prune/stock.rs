@@ -3,7 +3,7 @@
 
 use crate::release::manifest;
 use crate::support::{
-    images::{Image, index},
+    images::{Image, index, push, put},
     project::{Outcome, Project},
     proxy::Proxy,
     registries::{Auth, RegistryProcess},
@@ -16,7 +16,6 @@ use rpub::{
         reference::Host,
     },
     registry::{CredentialSource, Options, Registry, Remote},
-    target::{LocalBlob, Target as _},
 };
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -44,32 +43,6 @@ pub(super) fn remote(host: Host, name: &str) -> Remote {
     let (anonymous, stop) = (CredentialSource::anonymous(), CancellationToken::new());
     let registry = Registry::new(options, anonymous, Events::default(), stop).unwrap();
     registry.repository(name.parse().unwrap())
-}
-
-/// Uploads an image by digest.
-pub(super) async fn push(remote: &Remote, image: &Image) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("blob");
-    for bytes in image.blobs() {
-        std::fs::write(&path, bytes).unwrap();
-        let blob = LocalBlob {
-            digest: Digest::of(bytes),
-            size: bytes.len() as u64,
-            path: path.clone(),
-        };
-        remote.put_blob(&blob, &[]).await.unwrap();
-    }
-    put(remote, "", &image.manifest).await;
-}
-
-/// Stores a manifest by digest, or under a tag.
-pub(super) async fn put(remote: &Remote, tag: &str, manifest: &RawManifest) {
-    let reference = if tag.is_empty() {
-        manifest.digest().into()
-    } else {
-        rpub::model::reference::Reference::Tag(tag.parse().unwrap())
-    };
-    remote.put_manifest(&reference, manifest).await.unwrap();
 }
 
 /// A list of lists.

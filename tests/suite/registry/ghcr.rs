@@ -204,9 +204,22 @@ async fn ghcr_gives_no_list_where_a_page_is_missing() {
 }
 
 #[tokio::test]
+async fn ghcr_is_asked_on_where_a_full_page_has_lost_its_link() {
+    let (ghcr, manifests) = filled(101).await;
+    let on = at(&ghcr, APP);
+    let rule = Rule::on("GET", "/versions?", Break::Without("link")).always();
+    ghcr.api_proxy.break_also(rule);
+    assert_eq!(listed(&on).await.len(), manifests.len());
+    assert_eq!(ghcr.api_proxy.count("GET", "/versions?"), 2);
+}
+
+#[tokio::test]
 async fn ghcr_with_pages_without_end_gives_no_list() {
     let (ghcr, _) = filled(1).await;
-    let next = format!("<{}/orgs/acme/versions?>; rel=\"next\"", ghcr.api());
+    let next = format!(
+        "<{}/orgs/acme/packages/container/app/versions?>; rel=\"next\"",
+        ghcr.api()
+    );
     let page = Break::status(200).body("[]").header("Link", next);
     ghcr.api_proxy
         .break_also(Rule::on("GET", "/versions?", page).always());

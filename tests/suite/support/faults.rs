@@ -22,6 +22,8 @@ pub(crate) enum Fault {
     SilentAnswer,
     /// The answer's Docker-Content-Digest is another.
     WrongDigest,
+    /// The answer lacks this header.
+    Without(&'static str),
     /// Every token that was given out has expired when the request comes.
     Expired,
     /// The request waits before the registry until it is let go.

@@ -4,7 +4,9 @@
 use rpub::model::{
     digest::Digest,
     manifest::{RawManifest, media_type},
+    reference::Reference,
 };
+use rpub::target::{LocalBlob, Target};
 use serde_json::{Value, json};
 
 /// An image for one platform.
@@ -77,6 +79,31 @@ impl Image {
             .map(Vec::as_slice)
             .collect()
     }
+}
+
+/// Stores an image under its digest, on whatever target.
+pub(crate) async fn push(target: &dyn Target, image: &Image) {
+    for bytes in image.blobs() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("blob");
+        std::fs::write(&path, bytes).unwrap();
+        let blob = LocalBlob {
+            digest: Digest::of(bytes),
+            size: bytes.len() as u64,
+            path,
+        };
+        target.put_blob(&blob, &[]).await.unwrap();
+    }
+    put(target, "", &image.manifest).await;
+}
+
+/// Stores a manifest under a tag; under its digest where that is empty.
+pub(crate) async fn put(target: &dyn Target, tag: &str, manifest: &RawManifest) {
+    let reference = match tag {
+        "" => manifest.digest().into(),
+        tag => Reference::Tag(tag.parse().unwrap()),
+    };
+    target.put_manifest(&reference, manifest).await.unwrap();
 }
 
 /// An OCI index over images, as podman makes one over docker-format children.

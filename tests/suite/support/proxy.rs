@@ -377,6 +377,7 @@ async fn forward(
             client.flush().await?;
             return Ok(None);
         }
+        Some(Fault::Without(name)) => answer.remove(name),
         Some(Fault::WrongDigest) => {
             answer.set(
                 "Docker-Content-Digest",
