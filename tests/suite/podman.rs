@@ -229,7 +229,8 @@ async fn podman_stops_building_when_cancelled() {
         .await
         .unwrap_err();
     assert_eq!(error.kind, Kind::Interrupted);
-    assert_eq!(processes_with(&marker), []);
+    // Killed it is by now; that it is gone the kernel says when it has had a moment for it.
+    eventually("its step is gone", || processes_with(&marker).is_empty()).await;
     engine.shutdown().await;
     // Other tests build meanwhile, and theirs go too.
     let left = &working_containers() - &before;
