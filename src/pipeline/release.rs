@@ -370,6 +370,7 @@ async fn with_engine<T>(
     let engine = context.unless_interrupted(connecting).await?;
     let scraps = Scraps::new();
     let outcome = work(&engine, &scraps).await;
+    engine.stop_builds().await;
     scraps
         .clear(&engine, |what| context.events.send(Event::Warning(what)))
         .await;

@@ -19,10 +19,7 @@ use reqwest::Method;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::time::Duration;
 
-/// How long a cancelled build may take to end and tidy up.
-const STOPPING: Duration = Duration::from_secs(10);
 /// How often a build that lost a cached step is begun.
 const TRIES: u32 = 3;
 
@@ -85,8 +82,7 @@ impl Engine {
     /// that podman prints, as it comes (control characters included).
     ///
     /// An image for the wrong platform, as podman 4.3's layer cache can give, is built once more without any cache.
-    /// Cancelled, it ends the running step and waits (bounded) until podman has tidied up, if rpub started that podman.
-    /// Another podman, and any whose future is dropped, only sees rpub hang up: 4.3 then builds on to the end.
+    /// Cancelled or dropped, it leaves a build that goes on until [`Engine::stop_builds`].
     ///
     /// # Errors
     /// [`crate::error::Kind::Build`] with the failing step as its place and what that printed last as its tail.
@@ -150,7 +146,8 @@ impl Engine {
             };
             self.unless_cancelled(pulling).await?;
         }
-        let id = self.build_or_stop(request, context, on_line).await?;
+        let building = self.stream_build(request, context, on_line);
+        let id = self.unless_cancelled(building).await?;
         let built = self.inspect(id.as_str()).await?.ok_or_else(|| {
             engine_error(
                 "podman says the build succeeded, but does not know the image",
@@ -159,36 +156,6 @@ impl Engine {
             )
         })?;
         Ok((id, built, wants_healthcheck))
-    }
-
-    /// Builds; cancelled, it lets podman end the build and tidy up, where the service is ours to tell.
-    async fn build_or_stop(
-        &self,
-        request: &BuildRequest,
-        context: Context,
-        on_line: &mut (dyn FnMut(&str) + Send),
-    ) -> Result<ImageId> {
-        let mut build = std::pin::pin!(self.stream_build(request, context, on_line));
-        tokio::select! {
-            biased;
-            () = self.cancel.cancelled() => {}
-            result = &mut build => return result,
-        }
-        if let Some(service) = &self.service {
-            let stopping = async {
-                loop {
-                    // Again and again: a step without a command of its own is followed by one that has one.
-                    service.stop_steps();
-                    let ended = tokio::time::timeout(Duration::from_millis(100), build.as_mut());
-                    if ended.await.is_ok() {
-                        break;
-                    }
-                }
-            };
-            // Past that, hanging up must do.
-            let _ = tokio::time::timeout(STOPPING, stopping).await;
-        }
-        Err(Error::interrupted())
     }
 
     async fn stream_build(
@@ -213,8 +180,9 @@ impl Engine {
         };
         let mut told = Told::new(request);
         let outcome = async {
-            let mut lines = Lines::of(self.libpod.send(call).await?);
-            while let Some(progress) = lines.next().await? {
+            let lines = Lines::of(self.libpod.send(call).await?);
+            let mut output = self.abandoned.read(lines);
+            while let Some(progress) = output.next().await? {
                 if !progress.error.is_empty() {
                     told.finish(on_line);
                     return Err(Failure {

@@ -4,6 +4,8 @@
 //! Read in this order: [`socket`] finds an engine, [`service`] starts one where none runs, [`client`] holds the calls
 //! that podman-api makes well, [`libpod`] the others, [`build`], [`context`] and [`told`] the build, [`check`] what came out of it.
 
+/// Builds that nobody waits for any more.
+mod abandoned;
 /// Builds: the request, the stream of lines, the step that failed.
 pub mod build;
 /// A layer cache in a registry.
@@ -18,6 +20,8 @@ mod context;
 mod libpod;
 /// Manifest lists and pushes.
 mod lists;
+/// Which processes there are.
+mod processes;
 /// Our own child `podman system service`.
 mod service;
 /// Where the engine is.
@@ -46,6 +50,7 @@ pub struct Engine {
     client: client::Client,
     about: client::About,
     cancel: CancellationToken,
+    abandoned: abandoned::Abandoned,
     service: Option<service::Service>,
 }
 
@@ -95,6 +100,7 @@ impl Engine {
     ///
     /// Dropping an engine does the same, but blocks while it does.
     pub async fn shutdown(mut self) {
+        self.stop_builds().await;
         if let Some(service) = self.service.take() {
             // It waits for a process; a blocked worker thread would hold up whoever else is ending.
             let ended = tokio::task::spawn_blocking(move || drop(service)).await;

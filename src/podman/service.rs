@@ -3,9 +3,11 @@
 
 use super::engine_error;
 use super::libpod::Libpod;
+use super::processes::{Process, processes};
 use super::socket::Connect;
 use crate::error::{Error, Result};
 use crate::model::fault::one_line;
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
@@ -146,53 +148,64 @@ impl Service {
 impl Service {
     /// Ends the commands of steps that are being built, so that podman sees the step fail and tidies up: hanging up
     /// does not do that, podman 4.3 builds on to the end for nobody.
+    ///
+    /// What runs a step's container is not told to stop as long as its command can be: told so in the moment after the
+    /// start it dies without a word, and the command runs on, nobody's child.
     pub(super) fn stop_steps(&self) {
-        for (pid, name) in self.group() {
-            // What podman starts for a step is called buildah-oci-runtime, buildah-copier, …
-            if name.starts_with(b"buildah-") {
-                // It may have ended since it was seen.
-                let _ = kill(pid, Signal::SIGTERM);
+        let all = processes();
+        for step in self.steps_among(&all) {
+            let of_container = step.name.starts_with(b"buildah-oci-runtime");
+            let commands = all
+                .iter()
+                .filter(|process| process.parent == step.pid && process.session == process.pid);
+            let mut found = false;
+            let mut ours = true;
+            for command in commands {
+                found = true;
+                // It may have ended since it was seen; another user's, in the container, is not ours to kill.
+                ours &= kill(command.pid, Signal::SIGKILL) != Err(Errno::EPERM);
+            }
+            if !of_container || found && !ours {
+                let _ = kill(step.pid, Signal::SIGTERM);
             }
         }
     }
 
-    /// The living processes of the service's group: id, and the first word of the command line.
+    /// What podman has started for the steps that are being built: buildah-oci-runtime, buildah-copier, …
+    fn steps_among<'p>(&self, all: &'p [Process]) -> impl Iterator<Item = &'p Process> {
+        let group = self.pid;
+        all.iter()
+            .filter(move |process| process.group == group && process.name.starts_with(b"buildah-"))
+    }
+
+    /// podman itself and its helpers; not what runs a step's container, which would leave that running.
+    fn others_among<'p>(&self, all: &'p [Process]) -> impl Iterator<Item = &'p Process> {
+        let group = self.pid;
+        let of_step = |name: &[u8]| {
+            name.starts_with(b"buildah-") || name.ends_with(b"crun") || name.ends_with(b"runc")
+        };
+        all.iter()
+            .filter(move |process| process.group == group && !of_step(&process.name))
+    }
+
+    /// Whether any process of the service's group lives.
     ///
     /// The service is not reaped before it is released, so the group's id stays ours.
-    fn group(&self) -> Vec<(Pid, Vec<u8>)> {
-        let mut found = Vec::new();
-        for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-            let pid = entry
-                .file_name()
-                .to_str()
-                .and_then(|name| name.parse().ok());
-            let Some(pid) = pid else { continue };
-            let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else {
-                continue;
-            };
-            // After the name, which may hold anything but ends in the last `)`: state, parent, group.
-            let fields = stat.rsplit_once(") ").map(|(_, rest)| rest.split(' '));
-            let Some((state, group)) = fields.and_then(|mut f| Some((f.next()?, f.nth(1)?))) else {
-                continue;
-            };
-            if state == "Z" || group.parse() != Ok(self.pid.as_raw()) {
-                continue;
-            }
-            let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-            let name = line.split(|byte| *byte == 0).next().unwrap_or_default();
-            found.push((Pid::from_raw(pid), name.to_owned()));
-        }
-        found
+    fn lives(&self) -> bool {
+        processes().iter().any(|process| process.group == self.pid)
     }
 }
 
 impl Drop for Service {
     fn drop(&mut self) {
-        // To the whole group: what runs a step kills the step's container, which SIGKILL would leave running.
         // Signals may fail only because the processes have ended, which is what they are for.
-        let _ = killpg(self.pid, Signal::SIGTERM);
+        for process in self.others_among(&processes()) {
+            let _ = kill(process.pid, Signal::SIGTERM);
+        }
         let give_up = Instant::now() + GRACE;
-        while !self.group().is_empty() && Instant::now() < give_up {
+        // A step may begin even now: podman does not look back when it is told to end.
+        while self.lives() && Instant::now() < give_up {
+            self.stop_steps();
             std::thread::sleep(Duration::from_millis(10));
         }
         let _ = killpg(self.pid, Signal::SIGKILL);

@@ -77,6 +77,7 @@ impl Engine {
             found = finding => found?,
         };
         Ok(Engine {
+            abandoned: super::abandoned::Abandoned::default(),
             libpod,
             client,
             about,

@@ -229,6 +229,7 @@ async fn podman_stops_building_when_cancelled() {
         .await
         .unwrap_err();
     assert_eq!(error.kind, Kind::Interrupted);
+    engine.stop_builds().await;
     // Killed it is by now; that it is gone the kernel says when it has had a moment for it.
     eventually("its step is gone", || processes_with(&marker).is_empty()).await;
     engine.shutdown().await;

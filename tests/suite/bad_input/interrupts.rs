@@ -3,7 +3,7 @@
 
 use super::{registry, tags};
 use crate::support::{
-    engine::{NotPodman, eventually},
+    engine::{NotPodman, eventually, processes_with},
     faults::{Fault, Rule},
     project::{Outcome, Project, Running},
     proxy::Proxy,
@@ -70,6 +70,25 @@ async fn bad_input_interrupted_while_a_step_runs() {
         run.signal(signal);
         interrupted(&project, &run.finish().await);
         assert_eq!(tags(&registry, &project).await, Vec::<String>::new());
+    }
+}
+
+/// A step's container is nobody's child for a moment, before and after its start.
+#[tokio::test]
+async fn bad_input_interrupted_around_the_start_of_a_step_leaves_no_container() {
+    let marker = format!("sleep 8{}", std::process::id());
+    let containerfile = format!("FROM scratch\nCOPY busybox /bin/sh\nRUN {marker}\n");
+    let project = Project::new("int-start", &containerfile);
+    // From before podman prepares the step to long after it runs, wherever that is on this machine.
+    for moment in 0..16 {
+        let mut run = Running::start(project.command(&["build", "v1.2.3"]));
+        run.until("STEP 3/").await;
+        tokio::time::sleep(std::time::Duration::from_millis(moment * 25)).await;
+        run.signal(Signal::SIGINT);
+        let run = run.finish().await;
+        interrupted(&project, &run);
+        let what = format!("the step of moment {moment} has ended");
+        eventually(&what, || processes_with(&marker).is_empty()).await;
     }
 }
 
