@@ -101,10 +101,13 @@ fn init_of_this_repository_gives_its_own_files() {
     let own = |name: &str| {
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
     };
-    let containerfile = "examples/hello/Containerfile.assembled";
-    let files: Vec<(&str, String)> = ["Cargo.toml", TOML, WORKFLOW, ACTION, containerfile]
+    let containerfiles = ["api", "worker.amd64", "worker.arm64"];
+    let containerfiles = containerfiles.map(|name| format!("Containerfile.{name}"));
+    let files: Vec<(&str, String)> = ["Cargo.toml", TOML, WORKFLOW, ACTION]
+        .into_iter()
+        .chain(containerfiles.iter().map(String::as_str))
         .map(|name| (name, own(name)))
-        .into();
+        .collect();
     let files: Vec<(&str, &str)> = files
         .iter()
         .map(|(name, text)| (*name, text.as_str()))

@@ -1,0 +1,1 @@
+"""Stands in for qm-nmr-calc: what its images need of it, and no more."""
