@@ -2,7 +2,7 @@
 //! Must never hold logic: a newcomer reads this file from top to bottom and then knows where to look.
 //!
 //! ```text
-//! plan → build → push (by digest) → assemble → verify → tag → verify → report
+//! plan → build → push (by digest) → assemble → verify → tag → verify → prune → report
 //!
 //! cli → pipeline → (podman, relay, registry, store) → target → model
 //! ```

@@ -6,13 +6,16 @@ pub mod cache;
 /// What all stages share.
 pub mod context;
 mod earlier;
+/// What `latest` named before, on disk.
 mod formers;
 mod git;
+/// What may go of one repository, one at a time.
 mod prune;
 /// Digest records in a folder.
 pub mod records;
 /// What rpub makes in podman's storage, and takes away again.
 pub mod scraps;
+/// What must be known of a repository before anything of it may go.
 mod shelf;
 /// Which targets each image has.
 pub mod targets;
