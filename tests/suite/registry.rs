@@ -72,6 +72,12 @@ fn through(proxy: &Proxy) -> Remote {
     app(proxy.host())
 }
 
+/// `o/app` behind a proxy that knows the login.
+fn logged_in(proxy: &Proxy) -> Remote {
+    let (registry, ..) = client(options(proxy.host()), login());
+    registry.repository("o/app".parse().unwrap())
+}
+
 /// A small image: a config, a layer, and the manifest that names them.
 struct Image {
     folder: TempDir,

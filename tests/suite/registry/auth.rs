@@ -116,8 +116,7 @@ async fn one_token_is_fetched_for_many_requests_at_once() {
         .tokens(USER, PASSWORD)
         .start()
         .await;
-    let (registry, ..) = client(options(proxy.host()), login());
-    let app = registry.repository("o/app".parse().unwrap());
+    let app = logged_in(&proxy);
     let missing = Digest::of(b"nowhere");
     let all = (0..20).map(|_| app.blob_size(missing));
     for found in futures::future::join_all(all).await {

@@ -180,8 +180,7 @@ async fn a_token_that_may_not_delete_is_a_matter_of_permission() {
         .tokens(USER, PASSWORD)
         .start()
         .await;
-    let (client, ..) = client(options(proxy.host()), login());
-    let app = client.repository("o/app".parse().unwrap());
+    let app = logged_in(&proxy);
     let image = Image::new();
     image.push(&app).await.unwrap();
     // As distribution says it where the token service gave out less than was asked for.
