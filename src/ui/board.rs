@@ -250,19 +250,24 @@ fn registry(host: &str, traffic: &Traffic, now: Duration, width: usize, style: S
     let standing = traffic.standing();
     let name = style.paint("1", host);
     let layers = format!("{}/{} layers", standing.done, standing.blobs);
-    let share = share(standing.sent, standing.bytes);
+    let share = standing.share();
     let percent = format!("{share:>3}%");
     let bare = percent.trim_start();
     let forms = if let Some(wait) = traffic.waiting(now) {
+        let short = wait.rsplit_once("; trying ");
+        let short = style.paint("33", short.map_or(&wait, |(_, short)| short));
         let wait = style.paint("33", &wait);
-        if traffic.is_open() {
-            vec![
-                format!("  {name}  {wait}  ({bare}, {layers})"),
-                format!("  {name}  {wait}"),
-            ]
+        let so_far = if traffic.is_open() {
+            format!("  ({bare}, {layers})")
         } else {
-            vec![format!("  {name}  {wait}")]
-        }
+            String::new()
+        };
+        vec![
+            format!("  {name}  {wait}{so_far}"),
+            format!("  {name}  {wait}"),
+            format!("  {name}  {short}"),
+            format!("{short} {name}"),
+        ]
     } else {
         let parts = far(traffic).join("  ");
         let bar = "#".repeat(share * BAR / 100);
@@ -280,15 +285,6 @@ fn registry(host: &str, traffic: &Traffic, now: Duration, width: usize, style: S
     let fits = |form: &&String| console::measure_text_width(form) <= width;
     let chosen = forms.iter().find(fits).or(forms.last());
     chosen.cloned().unwrap_or_default()
-}
-
-/// Whole hundredths; 100 only where it is all.
-fn share(sent: u64, bytes: u64) -> usize {
-    if bytes == 0 {
-        return 100;
-    }
-    let share = u128::from(sent) * 100 / u128::from(bytes);
-    usize::try_from(share).unwrap_or(100).min(100)
 }
 
 /// `line` in at most `width` columns.

@@ -22,7 +22,7 @@ pub(super) fn text(verb: &str, report: &Report, columns: Option<usize>) -> Strin
     for image in &report.images {
         lines.extend(page.head(format!("{verb} {}", image.name), image.digest));
         lines.extend(page.platforms(image));
-        lines.extend(page.places(image));
+        lines.extend(places(image));
     }
     let told = |one: &&Pruned| !one.is_idle();
     let pruned: Vec<Pruned> = report.pruned.iter().filter(told).cloned().collect();
@@ -99,23 +99,6 @@ impl Page {
         rows.iter().zip(third).map(line).collect()
     }
 
-    /// A table of where it is, under which tags.
-    fn places(&self, image: &Published) -> Vec<String> {
-        if image.repositories.is_empty() {
-            return Vec::new();
-        }
-        let mut rows = vec![["repository", "tags"].map(str::to_owned)];
-        let tags = match image.tags.join(", ") {
-            none if none.is_empty() => "none".to_owned(),
-            tags => tags,
-        };
-        let places = image.repositories.iter();
-        rows.extend(places.map(|place| [place.clone(), tags.clone()]));
-        let [first, _] = widths(&rows);
-        let line = |[place, tags]: &[String; 2]| format!("{INDENT}{place:<first$}  {tags}");
-        rows.iter().map(line).collect()
-    }
-
     /// A command for each place, by its first tag; by its digest where it has none.
     fn pulls(&self, image: &Published) -> Vec<String> {
         let reference = |place: &String| match image.tags.first() {
@@ -157,6 +140,23 @@ impl Page {
         lines.push(current.trim_end().to_owned());
         lines
     }
+}
+
+/// A table of where it is, under which tags.
+fn places(image: &Published) -> Vec<String> {
+    if image.repositories.is_empty() {
+        return Vec::new();
+    }
+    let mut rows = vec![["repository", "tags"].map(str::to_owned)];
+    let tags = match image.tags.join(", ") {
+        none if none.is_empty() => "none".to_owned(),
+        tags => tags,
+    };
+    let places = image.repositories.iter();
+    rows.extend(places.map(|place| [place.clone(), tags.clone()]));
+    let [first, _] = widths(&rows);
+    let line = |[place, tags]: &[String; 2]| format!("{INDENT}{place:<first$}  {tags}");
+    rows.iter().map(line).collect()
 }
 
 /// The widest cell of each column.

@@ -47,6 +47,8 @@ pub(super) struct Standing {
     pub(super) bytes: u64,
     pub(super) done: usize,
     pub(super) blobs: usize,
+    /// How many of these have been seen.
+    pub(super) known: usize,
     /// Whether more is to come than is known.
     pub(super) more: bool,
 }
@@ -180,6 +182,7 @@ impl Traffic {
                 }
             }
             let known = one.blobs.len();
+            all.known += known;
             all.blobs += one.expected.unwrap_or(known).max(known);
             all.more |= one.expected.is_some_and(|expected| expected > known);
         }
@@ -220,6 +223,16 @@ impl Traffic {
 }
 
 impl Standing {
+    /// In whole hundredths; 100 only where all is there. What is not known yet counts as much as what is.
+    pub(super) fn share(self) -> usize {
+        if self.done == self.blobs {
+            return 100;
+        }
+        let (sent, bytes) = (u128::from(self.sent), u128::from(self.bytes.max(1)));
+        let share = sent * 100 * (self.known as u128) / (bytes * (self.blobs as u128));
+        usize::try_from(share).unwrap_or(100).min(99)
+    }
+
     /// Whether nothing that is known is still to be sent.
     fn is_idle(self) -> bool {
         self.sent >= self.bytes

@@ -21,3 +21,4 @@ mod schemas;
 mod simulation;
 mod store;
 mod support;
+mod terminal;
