@@ -73,11 +73,10 @@ impl Scene {
     }
 
     /// Begins the release in a terminal of so many columns.
-    fn release(&self, columns: usize, more: &[&str]) -> Terminal {
+    fn release(&self, columns: usize) -> Terminal {
         let hosts = self.hosts();
         let args = self.project.release_args(&[&hosts[0], &hosts[1]]);
-        let args = [&args.each(), more].concat();
-        Terminal::start(&self.project.command(&args), (columns, 24))
+        Terminal::start(&self.project.command(&args.each()), (columns, 24))
     }
 }
 
@@ -130,7 +129,7 @@ fn moments([slow, busy]: [String; 2]) -> [Moment; 4] {
 /// Follows a release to its end; its moments.
 async fn followed(test: &str, columns: usize) -> (Scene, Vec<(&'static str, String)>) {
     let scene = Scene::new(test).await;
-    let terminal = scene.release(columns, &[]);
+    let terminal = scene.release(columns);
     let moments = moments(scene.hosts());
     let mut seen: [Option<String>; 4] = Default::default();
     let code = terminal.watched(|pane| {
@@ -139,6 +138,7 @@ async fn followed(test: &str, columns: usize) -> (Scene, Vec<(&'static str, Stri
                 *seen = Some(pane.to_owned());
             }
         }
+        assert!(!secrets::is_in(pane.as_bytes()), "{pane}");
         // A live line that was broken in two would fill the first of them.
         let full = |line: &&str| is_live(line) && line.chars().count() >= columns;
         assert_eq!(pane.lines().find(full), None, "{pane}");
@@ -197,7 +197,7 @@ async fn terminal_of_40_columns_shows_a_release() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn terminal_is_tidy_after_an_interrupt_in_a_narrower_window() {
     let scene = Scene::new("tty-int").await;
-    let terminal = scene.release(120, &[]);
+    let terminal = scene.release(120);
     let hosts = scene.hosts();
     let sends = |pane: &str| {
         pane.lines()
@@ -213,6 +213,34 @@ async fn terminal_is_tidy_after_an_interrupt_in_a_narrower_window() {
     assert_eq!(code, 5, "{}", terminal.history());
     is_tidy(&terminal);
     assert!(terminal.history().contains("error: interrupted"));
+}
+
+/// With -v every event that has a line is told in one, and none of them tells a secret.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn terminal_is_told_every_line_where_it_asks_for_them() {
+    let registry = RegistryProcess::start(&Auth::None);
+    let busy = Rule::on("POST", "/blobs/uploads/", Fault::status(503)).nth(2);
+    let proxy = Proxy::before(registry.host()).tokens(USER, PASSWORD);
+    let proxy = proxy.rule(busy).start().await;
+    let project = Project::plain("tty-v");
+    let host = proxy.host().to_string();
+    let args = project.release_args(&[&host]);
+    let args = [&args.each()[..], &["-v"]].concat();
+    let terminal = Terminal::start(&project.command(&args), (100, 50));
+    let code = terminal.watched(|pane| assert!(!secrets::is_in(pane.as_bytes()), "{pane}"));
+    let code = code.await;
+    let history = terminal.history();
+    assert_eq!(code, 0, "{history}");
+    for words in [
+        "| STEP 2/",
+        "podman sent ",
+        " uploaded, ",
+        ": the registry failed: 503; trying again in ",
+        "  pushed ",
+    ] {
+        assert!(history.contains(words), "{words} in {history}");
+    }
+    assert!(!secrets::is_in(history.as_bytes()), "{history}");
 }
 
 /// A terminal that draws nothing is told lines, and so is CI.
