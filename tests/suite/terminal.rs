@@ -235,7 +235,7 @@ async fn terminal_is_told_every_line_where_it_asks_for_them() {
         "| STEP 2/",
         "podman sent ",
         " uploaded, ",
-        ": the registry failed: 503; trying again in ",
+        ": the registry failed: 503 Service Unavailable; trying again in ",
         "  pushed ",
     ] {
         assert!(history.contains(words), "{words} in {history}");
