@@ -55,6 +55,24 @@ pub enum Sent {
 pub enum Event {
     /// A stage begins.
     Stage(Stage),
+    /// podman begins to build an image.
+    Building {
+        /// The image's name in rpub.toml.
+        image: String,
+        /// The platform to build for.
+        platform: Platform,
+    },
+    /// A build has come to its next step.
+    Step {
+        /// The image's name in rpub.toml.
+        image: String,
+        /// The platform being built.
+        platform: Platform,
+        /// `3/6`; with the stage where there are several: `[2/5] 3/6`.
+        count: String,
+        /// What the step does, as the Containerfile says it.
+        instruction: String,
+    },
     /// One line of podman's build output, without its newline.
     BuildLine {
         /// The image's name in rpub.toml.
@@ -72,6 +90,26 @@ pub enum Event {
         platform: Platform,
         /// podman's image id, 64 hex digits.
         id: String,
+        /// Its size in podman's storage, in bytes.
+        size: u64,
+        /// How long the build took.
+        took: Duration,
+    },
+    /// Images begin to go to a target.
+    Pushing {
+        /// The repository, as users write it.
+        place: String,
+        /// How many different layers and configs they have.
+        blobs: usize,
+    },
+    /// A blob is to be on a target; how it gets there is not known yet.
+    Expect {
+        /// The repository, as users write it.
+        place: String,
+        /// The blob.
+        digest: Digest,
+        /// Its size in bytes.
+        size: u64,
     },
     /// The relay received a whole blob from podman.
     Received {
@@ -95,6 +133,8 @@ pub enum Event {
     Progress {
         /// The repository, as users write it.
         place: String,
+        /// The blob that they are of.
+        digest: Digest,
         /// Bytes sent since the last event.
         bytes: u64,
     },
@@ -104,6 +144,11 @@ pub enum Event {
         place: String,
         /// Its digest.
         digest: Digest,
+    },
+    /// All images of a repository are on a target, by digest.
+    Pushed {
+        /// The repository, as users write it.
+        place: String,
     },
     /// A tag names a digest on a target.
     Tagged {
@@ -129,7 +174,11 @@ pub enum Event {
         host: String,
         /// How long.
         delay: Duration,
-        /// Why, in a few words.
+        /// Whether the host itself asked for a wait.
+        asked: bool,
+        /// Why, in a word or two: `503`.
+        brief: String,
+        /// Why, on one line.
         reason: String,
     },
     /// Something the user should know that does not stop the release.

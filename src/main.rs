@@ -58,7 +58,7 @@ fn main() -> ExitCode {
             events,
             cancel,
         };
-        let print = |answer: &ui::Answer| ui::print(answer, format, github.as_deref());
+        let print = |answer: &ui::Answer| ui::print(answer, format, style, github.as_deref());
         // Boxed: the futures of all stages are as large as a page or two.
         let outcome = Box::pin(cli.run(world, print)).await;
         signals.abort();
@@ -99,6 +99,7 @@ async fn stop_on_signals(cancel: CancellationToken, events: Events) {
             _ = term.recv() => {}
         }
         if !first {
+            Progress::break_off();
             std::process::exit(rpub::error::Kind::Interrupted.exit_code().into());
         }
         events.send(Event::Note(

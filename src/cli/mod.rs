@@ -84,7 +84,7 @@ struct Global {
     /// Say more; twice: much more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
-    /// Say nothing but warnings, errors and the result
+    /// Say nothing but warnings and errors; of the result, references only
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
     /// Colours on stderr

@@ -142,6 +142,17 @@ impl Fault {
         out
     }
 
+    /// What happened, in a word or two: the status, where there was an answer that has nothing worse to say.
+    pub fn brief(&self) -> String {
+        match (self.class, self.status) {
+            (Class::Content, _) => "a wrong answer".to_owned(),
+            (Class::UploadLost, _) => "the upload was lost".to_owned(),
+            (_, Some(status)) => status.to_string(),
+            (Class::Transport, None) => "no connection".to_owned(),
+            (_, None) => "it failed".to_owned(),
+        }
+    }
+
     /// Where it happened.
     pub fn place(&self) -> String {
         if self.request.is_empty() {

@@ -13,6 +13,7 @@ use crate::{
     },
     podman::{self, BuildRequest, Engine, ImageId, Inspected, Steps},
 };
+use std::time::Instant;
 
 /// An image in podman's storage that passed its checks.
 #[derive(Debug, Clone)]
@@ -122,15 +123,28 @@ async fn one(
         no_cache: false,
         cache: caches.and_then(|(dock, caches)| caches.of(dock, image.name(), platform)),
     };
+    let (name, begun) = (image.name().to_string(), Instant::now());
+    context.events.send(Event::Building {
+        image: name.clone(),
+        platform: platform.clone(),
+    });
     let mut steps = Steps::default();
     let mut tell = |line: &str| {
         steps.hear(line);
+        if let Some((count, instruction)) = podman::step(line) {
+            context.events.send(Event::Step {
+                image: name.clone(),
+                platform: platform.clone(),
+                count,
+                instruction: instruction.to_owned(),
+            });
+        }
         // At once: the build may be broken off at the next line.
         if let Some(name) = podman::fetched(line) {
             scraps.note_fetched(name);
         }
         context.events.send(Event::BuildLine {
-            image: image.name().to_string(),
+            image: name.clone(),
             platform: platform.clone(),
             line: line.to_owned(),
         });
@@ -156,9 +170,11 @@ async fn one(
         )
     })?;
     context.events.send(Event::Built {
-        image: image.name().to_string(),
+        image: name,
         platform: platform.clone(),
         id: inspected.id.clone(),
+        size: inspected.size,
+        took: begun.elapsed(),
     });
     let built = Built {
         image: image.name().clone(),

@@ -4,7 +4,7 @@
 use super::{build::Built, context::Context, targets::Targets};
 use crate::{
     error::{Error, Kind, Result},
-    events::{Events, Stage},
+    events::{Event, Events, Stage},
     model::{
         manifest::RawManifest,
         plan::Plan,
@@ -18,7 +18,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, PoisonError},
 };
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -125,6 +125,7 @@ pub async fn images(
         .map(|layer| (layer, Mutex::default()))
         .collect();
     let turns = &turns;
+    let pushes = &Pushes::begin(&context.events, &dock.targets, built);
     stream::iter(built)
         .map(|built| async move {
             // All in the same order, so that no two wait for each other.
@@ -133,11 +134,62 @@ pub async fn images(
             for turn in mine.iter().filter_map(|layer| turns.get(layer)) {
                 held.push(turn.lock().await);
             }
-            one(engine, dock, plan, built).await
+            let record = one(engine, dock, plan, built).await?;
+            pushes.one_less(&built.image);
+            Ok(record)
         })
         .buffered(PUSHES_AT_ONCE)
         .try_collect()
         .await
+}
+
+/// Tells when the first of an image's platforms goes to its targets, and when the last one is there.
+struct Pushes<'a> {
+    events: &'a Events,
+    targets: &'a Targets,
+    left: std::sync::Mutex<BTreeMap<&'a RepositoryName, usize>>,
+}
+
+impl<'a> Pushes<'a> {
+    fn begin(events: &'a Events, targets: &'a Targets, built: &'a [Built]) -> Self {
+        let mut left = BTreeMap::new();
+        let mut blobs: BTreeMap<&RepositoryName, BTreeSet<&str>> = BTreeMap::new();
+        for one in built {
+            *left.entry(&one.image).or_default() += 1;
+            let config = std::iter::once(one.id.as_str());
+            let blobs = blobs.entry(&one.image).or_default();
+            blobs.extend(layers(one).chain(config));
+        }
+        let pushes = Pushes {
+            events,
+            targets,
+            left: std::sync::Mutex::new(left),
+        };
+        for (image, blobs) in blobs {
+            pushes.tell(image, |place| Event::Pushing {
+                place,
+                blobs: blobs.len(),
+            });
+        }
+        pushes
+    }
+
+    fn tell(&self, image: &RepositoryName, event: impl Fn(String) -> Event) {
+        for target in self.targets.of(image) {
+            self.events.send(event(target.repository().to_string()));
+        }
+    }
+
+    fn one_less(&self, image: &RepositoryName) {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_image = left.get_mut(image).map(|left| {
+            *left -= 1;
+            *left
+        });
+        if of_image == Some(0) {
+            self.tell(image, |place| Event::Pushed { place });
+        }
+    }
 }
 
 fn layers(built: &Built) -> impl Iterator<Item = &str> {

@@ -37,7 +37,7 @@ pub use check::check_built;
 pub use client::Inspected;
 pub use lists::Login;
 pub use socket::Connect;
-pub use steps::{Steps, fetched};
+pub use steps::{Steps, fetched, step};
 
 use crate::error::{Error, Kind, Result};
 use crate::model::platform::Platform;

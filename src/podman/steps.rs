@@ -58,15 +58,28 @@ pub fn fetched(line: &str) -> Option<&str> {
     names.next()
 }
 
-/// `COPY x /` of `STEP 2/3: COPY x /` or `[1/2] STEP 2/3: COPY x /`.
-pub(super) fn instruction(line: &str) -> Option<&str> {
-    let rest = match line.strip_prefix('[') {
-        Some(staged) => staged.split_once("] ")?.1,
-        None => line,
+/// Which step a line announces, and what that does: `2/3` and `COPY x /` of `STEP 2/3: COPY x /`, or `[1/2] 2/3` and
+/// the same of `[1/2] STEP 2/3: COPY x /`.
+pub fn step(line: &str) -> Option<(String, &str)> {
+    let (stage, rest) = match line.strip_prefix('[') {
+        Some(staged) => staged.split_once("] ").map(|(s, rest)| (Some(s), rest))?,
+        None => (None, line),
     };
     let (count, instruction) = rest.strip_prefix("STEP ")?.split_once(": ")?;
-    let counts = |c: char| c.is_ascii_digit() || c == '/';
-    count.chars().all(counts).then_some(instruction)
+    let counts = |text: &str| text.chars().all(|c| c.is_ascii_digit() || c == '/');
+    if !counts(count) {
+        return None;
+    }
+    let count = match stage {
+        Some(stage) if counts(stage) => format!("[{stage}] {count}"),
+        _ => count.to_owned(),
+    };
+    Some((count, instruction))
+}
+
+/// `COPY x /` of `STEP 2/3: COPY x /` or `[1/2] STEP 2/3: COPY x /`.
+pub(super) fn instruction(line: &str) -> Option<&str> {
+    step(line).map(|(_, instruction)| instruction)
 }
 
 #[cfg(test)]
@@ -97,6 +110,18 @@ mod tests {
         }
         assert_eq!(fetched("--> Cache pulled from remote x:1"), None);
         assert_eq!(fetched(&name), None);
+    }
+
+    #[test]
+    fn steps_are_counted_as_podman_counts_them() {
+        for (line, count, instruction) in [
+            ("STEP 2/3: COPY x: /", "2/3", "COPY x: /"),
+            ("[1/2] STEP 12/13: RUN y", "[1/2] 12/13", "RUN y"),
+            ("[x] STEP 1/1: RUN y", "1/1", "RUN y"),
+        ] {
+            assert_eq!(step(line), Some((count.to_owned(), instruction)));
+        }
+        assert_eq!(step("STEP one: x"), None);
     }
 
     #[test]

@@ -81,7 +81,7 @@ impl Remote {
     ) -> Result<Sent, Fault> {
         let place = self.repository.to_string();
         let events = &self.registry.0.events;
-        let progress = &Progress::new(events.clone(), place.clone());
+        let progress = &Progress::new(events.clone(), place, blob.digest);
         self.tried(|_| self.put_blob_once(blob, mount_from, progress))
             .await
     }

@@ -5,6 +5,7 @@ use super::answer::{Answer, redacted};
 use super::{Options, Timeouts};
 use crate::error::Error;
 use crate::events::{Event, Events};
+use crate::model::digest::Digest;
 use crate::model::fault::{Class, Fault};
 use crate::retry::HostGate;
 use bytes::Bytes;
@@ -60,14 +61,16 @@ impl Call {
 pub(super) struct Progress {
     events: Events,
     place: String,
+    digest: Digest,
     told: AtomicU64,
 }
 
 impl Progress {
-    pub(super) fn new(events: Events, place: String) -> Arc<Self> {
+    pub(super) fn new(events: Events, place: String, digest: Digest) -> Arc<Self> {
         Arc::new(Progress {
             events,
             place,
+            digest,
             told: AtomicU64::new(0),
         })
     }
@@ -82,6 +85,7 @@ impl Progress {
         if sent > before {
             self.events.send(Event::Progress {
                 place: self.place.clone(),
+                digest: self.digest,
                 bytes: sent - before,
             });
         }

@@ -2,7 +2,7 @@
 //! Must never write a tag, nor send a manifest before all that it names is confirmed on every target.
 
 use super::session::{Confirmed, Outcome, Session};
-use crate::events::Event;
+use crate::events::{Event, Sent};
 use crate::model::{
     digest::Digest,
     fault::{Class, Fault},
@@ -142,6 +142,12 @@ impl Session {
 
     async fn send_to(&self, target: &Arc<dyn Target>, blob: &LocalBlob) -> Result<(), Fault> {
         let repository = target.repository();
+        let place = repository.to_string();
+        self.events.send(Event::Expect {
+            place: place.clone(),
+            digest: blob.digest,
+            size: blob.size,
+        });
         let (turn, permits) = {
             let mut state = self.state();
             (
@@ -157,7 +163,7 @@ impl Session {
         let sent = target.put_blob(blob, &mount_from).await?;
         self.state().add_holder(blob.digest, repository);
         self.events.send(Event::Blob {
-            place: repository.to_string(),
+            place,
             digest: blob.digest,
             size: blob.size,
             sent,
@@ -312,9 +318,21 @@ impl Session {
         confirmed: Confirmed,
     ) {
         let mut state = self.state();
-        state.memory(name).confirmed.insert(digest, confirmed);
+        let before = state.memory(name).confirmed.insert(digest, confirmed);
         for target in targets {
             state.add_holder(digest, target.repository());
+        }
+        drop(state);
+        if before.is_some() {
+            return;
+        }
+        for target in targets {
+            self.events.send(Event::Blob {
+                place: target.repository().to_string(),
+                digest,
+                size: confirmed.size,
+                sent: Sent::Present,
+            });
         }
     }
 

@@ -92,6 +92,8 @@ impl Retry {
             self.events.send(Event::Waiting {
                 host: self.gate.host().to_owned(),
                 delay: wait,
+                asked: fault.class == Class::RateLimit || fault.retry_after.is_some(),
+                brief: fault.brief(),
                 reason: fault.what(),
             });
             self.unless_cancelled(tokio::time::sleep(wait)).await?;

@@ -1,13 +1,12 @@
 //! Decides how each command's result reads, for people and for programs.
 //! Must never leave anything out of the JSON that the text says.
 
-use super::{seconds, size};
 use crate::error::Error;
 use crate::model::{
     journal::UnfinishedDocument,
     matrix::Matrix,
     plan::PlanDocument,
-    pruned::{PruneDocument, Pruned},
+    pruned::PruneDocument,
     record::Record,
     report::{BuiltDocument, Report, ServingDocument},
     starter::{FileDocument, InitDocument},
@@ -90,8 +89,21 @@ impl Answer {
         }
     }
 
-    /// A few lines, each ended.
-    pub(super) fn human(&self) -> String {
+    /// References alone, one in a line; None where the answer is none of what was made or looked at.
+    pub(super) fn references(&self) -> Option<String> {
+        Some(match self {
+            Answer::Built(images) => lines(images.iter().map(|image| image.reference.clone())),
+            Answer::Pushed(records) => lines(records.iter().flat_map(by_digest)),
+            Answer::Released(report) | Answer::Verified(report) => {
+                let images = report.images.iter();
+                lines(images.flat_map(|image| image.references.iter().cloned()))
+            }
+            _ => return None,
+        })
+    }
+
+    /// A few lines, each ended, for a screen of so many columns; whole where there is none.
+    pub(super) fn human(&self, columns: Option<usize>) -> String {
         match self {
             Answer::Plan(plan) => planned(plan),
             Answer::Matrix(matrix) => one_line(matrix),
@@ -101,13 +113,10 @@ impl Answer {
                     .map(|image| format!("{} {}  {}", image.name, image.platform, image.reference)),
             ),
             Answer::Pushed(records) => lines(records.iter().flat_map(|record| {
-                record
-                    .repositories
-                    .iter()
-                    .map(move |place| format!("{}  {place}@{}", record.platform, record.digest))
+                by_digest(record).map(|reference| format!("{}  {reference}", record.platform))
             })),
-            Answer::Released(report) => released("released", report),
-            Answer::Verified(report) => released("verified", report),
+            Answer::Released(report) => super::released::text("released", report, columns),
+            Answer::Verified(report) => super::released::text("verified", report, columns),
             Answer::Pruned(document) => super::pruned::text(&document.repositories),
             Answer::Unfinished(releases) => unfinished(releases),
             Answer::Started(init) => started(init),
@@ -151,37 +160,10 @@ fn lines(lines: impl Iterator<Item = String>) -> String {
     })
 }
 
-fn released(verb: &str, report: &Report) -> String {
-    let mut out = String::new();
-    // Writing to a String cannot fail.
-    for image in &report.images {
-        let _ = writeln!(out, "{verb} {} {}", image.name, image.digest);
-        for platform in &image.platforms {
-            let _ = writeln!(
-                out,
-                "  {:<14} {}  {}",
-                platform.platform.to_string(),
-                platform.digest,
-                size(platform.size)
-            );
-        }
-        for reference in &image.references {
-            let _ = writeln!(out, "  {reference}");
-        }
-    }
-    let told = |one: &&Pruned| !one.is_idle();
-    let pruned: Vec<Pruned> = report.pruned.iter().filter(told).cloned().collect();
-    out.push_str(&super::pruned::text(&pruned));
-    let times: Vec<String> = report
-        .stages
-        .iter()
-        .filter(|stage| stage.seconds >= 0.05)
-        .map(|stage| format!("{} {}", stage.name, seconds(stage.seconds)))
-        .collect();
-    if !times.is_empty() {
-        let _ = writeln!(out, "{}", times.join(", "));
-    }
-    out
+/// Where the image of a record is.
+fn by_digest(record: &Record) -> impl Iterator<Item = String> {
+    let places = record.repositories.iter();
+    places.map(|place| format!("{place}@{}", record.digest))
 }
 
 fn planned(plan: &PlanDocument) -> String {

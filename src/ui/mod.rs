@@ -3,10 +3,16 @@
 
 mod answer;
 mod ask;
+mod board;
 mod failure;
 mod github;
+mod line;
 mod progress;
 mod pruned;
+mod rate;
+mod released;
+mod screen;
+mod traffic;
 
 pub use answer::Answer;
 pub use ask::{YesNo, ask, can_ask};
@@ -79,9 +85,10 @@ impl Style {
 }
 
 /// A result, on stdout; for GitHub also outputs and summary. A reader that has gone away is no failure.
-pub fn print(answer: &Answer, format: Format, github: Option<&GitHub>) {
+pub fn print(answer: &Answer, format: Format, style: Style, github: Option<&GitHub>) {
+    let references = answer.references().filter(|_| style.verbosity < 0);
     let mut text = match format {
-        Format::Human => answer.human(),
+        Format::Human => references.unwrap_or_else(|| answer.human(columns())),
         Format::Json | Format::GithubMatrix => answer.json(),
     };
     if github.is_some() {
@@ -94,9 +101,11 @@ pub fn print(answer: &Answer, format: Format, github: Option<&GitHub>) {
             };
         }
     }
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes());
-    let _ = out.flush();
+    screen::aside(|| {
+        let mut out = std::io::stdout().lock();
+        let _ = out.write_all(text.as_bytes());
+        let _ = out.flush();
+    });
     tell(
         &github
             .map(|github| github.result(answer))
@@ -104,11 +113,18 @@ pub fn print(answer: &Answer, format: Format, github: Option<&GitHub>) {
     );
 }
 
+/// How wide the terminal is that stdout is; None where it is none.
+fn columns() -> Option<usize> {
+    let size = console::Term::stdout().size_checked();
+    let (_, columns) = size.filter(|_| std::io::stdout().is_terminal())?;
+    Some(columns.into()).filter(|columns| *columns > 0)
+}
+
 /// A failure, on stderr: what, where, what to do; for GitHub also annotation and summary.
 pub fn print_error(error: &Error, style: Style, github: Option<&GitHub>) {
     let text = failure::text(error, style);
     let Some(github) = github else {
-        let _ = std::io::stderr().lock().write_all(text.as_bytes());
+        screen::aside(|| drop(std::io::stderr().lock().write_all(text.as_bytes())));
         return;
     };
     let mut lines = vec![github::harmless(text.trim_end())];
@@ -132,12 +148,12 @@ pub struct Log {
 
 impl std::io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let mut err = std::io::stderr().lock();
         if self.github {
             // tracing hands over whole events.
-            err.write_all(github::harmless(&String::from_utf8_lossy(bytes)).as_bytes())?;
+            let text = github::harmless(&String::from_utf8_lossy(bytes));
+            std::io::stderr().lock().write_all(text.as_bytes())?;
         } else {
-            err.write_all(bytes)?;
+            screen::aside(|| std::io::stderr().lock().write_all(bytes))?;
         }
         Ok(bytes.len())
     }

@@ -1,10 +1,30 @@
-//! Decides how events look on stderr while the work goes on.
+//! Decides how events come onto stderr while the work goes on: as lines that stay, and on a terminal as live ones.
 //! Must never slow the work: it reads a channel, and nobody waits for it but the end.
 
-use super::{GitHub, Style, size};
-use crate::events::{Event, Sent};
-use std::{io::Write as _, sync::Arc};
-use tokio::{sync::mpsc::UnboundedReceiver, task::JoinHandle};
+use super::{
+    GitHub, Style,
+    board::Board,
+    line::{Sort, line},
+    screen,
+};
+use crate::events::Event;
+use std::{
+    io::{IsTerminal as _, Write as _},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{
+    sync::mpsc::UnboundedReceiver,
+    task::JoinHandle,
+    time::{MissedTickBehavior, interval},
+};
+
+/// Between two pictures on a terminal.
+const FRAME: Duration = Duration::from_millis(100);
+/// Between two looks whether a log is to be told something.
+const LOOK: Duration = Duration::from_secs(1);
+/// So many events at most become one picture.
+const AT_ONCE: usize = 500;
 
 /// The task that tells events until all senders are gone.
 pub struct Progress(JoinHandle<()>);
@@ -12,142 +32,140 @@ pub struct Progress(JoinHandle<()>);
 impl Progress {
     /// Begins to tell what `receiver` gives.
     pub fn start(
-        mut receiver: UnboundedReceiver<Event>,
+        receiver: UnboundedReceiver<Event>,
         style: Style,
         github: Option<Arc<GitHub>>,
     ) -> Self {
-        Progress(tokio::spawn(async move {
-            // Nobody reads stderr any more: there is nobody to tell.
-            let tell = |line: &str| drop(writeln!(std::io::stderr().lock(), "{line}"));
-            while let Some(event) = receiver.recv().await {
-                let line = line(&event, style);
-                let line = match &github {
-                    Some(github) => github.line(&event, line),
-                    None => line,
-                };
-                if let Some(line) = line {
-                    tell(&line);
-                }
-            }
-            if let Some(end) = github.as_deref().and_then(GitHub::end) {
-                tell(end);
-            }
-        }))
+        let live = github.is_none() && style.verbosity >= 0 && lives();
+        if live {
+            let before = std::panic::take_hook();
+            std::panic::set_hook(Box::new(move |panic| {
+                screen::wipe();
+                before(panic);
+            }));
+        }
+        let teller = Teller {
+            style,
+            github,
+            live,
+            board: Board::default(),
+            begun: Instant::now(),
+        };
+        Progress(tokio::spawn(teller.tell(receiver)))
     }
 
     /// Waits until everything has been told. All senders must be gone or going.
     pub async fn finish(self) {
         // A panic in the task has printed itself; there is nothing else to tell.
         let _ = self.0.await;
+        screen::wipe();
+    }
+
+    /// Takes the live lines off the terminal at once: the process ends here.
+    pub fn break_off() {
+        screen::wipe();
     }
 }
 
-/// The line for an event; none where it is not worth one at this verbosity.
-fn line(event: &Event, style: Style) -> Option<String> {
-    let indent = "  ";
-    let (needed, text) = match event {
-        Event::Stage(stage) => (0, style.paint("1", &format!("==> {}", stage.name()))),
-        Event::BuildLine {
-            image,
-            platform,
-            line,
-        } => {
-            let who = style.paint("2", &format!("{image} {platform} |"));
-            (0, format!("{indent}{who} {}", printable(line)))
-        }
-        Event::Built {
-            image,
-            platform,
-            id,
-        } => {
-            let short: String = id.trim_start_matches("sha256:").chars().take(12).collect();
-            (0, format!("{indent}built {image} {platform}: {short}"))
-        }
-        Event::Received { digest, size: s } => (
-            1,
-            format!("{indent}podman sent {} {}", digest.short(), size(*s)),
-        ),
-        Event::Blob {
-            place,
-            digest,
-            size: s,
-            sent,
-        } => {
-            let (needed, how) = match sent {
-                Sent::Uploaded => (0, "uploaded"),
-                Sent::Mounted => (0, "mounted"),
-                Sent::Present => (1, "was there"),
-            };
-            (
-                needed,
-                format!(
-                    "{indent}{place}: layer {} {how}, {}",
-                    digest.short(),
-                    size(*s)
-                ),
-            )
-        }
-        Event::Progress { .. } => return None,
-        Event::Manifest { place, digest } => (0, format!("{indent}{place}@{digest}")),
-        Event::Tagged { place, tag, digest } => {
-            (0, format!("{indent}{place}:{tag} -> {}", digest.short()))
-        }
-        Event::Deleted {
-            place,
-            digest,
-            reason,
-        } => (
-            0,
-            format!("{indent}{place}@{} deleted: {reason}", digest.short()),
-        ),
-        Event::Waiting {
-            host,
-            delay,
-            reason,
-        } => {
-            let wait = super::seconds(delay.as_secs_f64());
-            let text = format!("{indent}{host}: {reason}; trying again in {wait}");
-            (-1, style.paint("33", &text))
-        }
-        Event::Warning(text) => (-1, format!("{} {text}", style.paint("1;33", "warning:"))),
-        Event::Note(text) => (0, format!("{indent}{text}")),
+/// Whether stderr is a terminal that lines can be drawn on, with somebody before it.
+fn lives() -> bool {
+    let set = |name: &str| {
+        let value = std::env::var(name).unwrap_or_default();
+        (!value.is_empty()).then_some(value)
     };
-    (style.verbosity >= needed).then_some(text)
+    let draws = set("TERM").is_some_and(|term| term != "dumb");
+    let nobody = set("CI").is_some_and(|ci| ci != "false");
+    std::io::stderr().is_terminal() && draws && !nobody
 }
 
-/// A line of somebody else's output, without what would move the cursor.
-fn printable(line: &str) -> String {
-    line.chars()
-        .filter(|c| !c.is_control() || *c == '\t')
-        .collect()
+struct Teller {
+    style: Style,
+    github: Option<Arc<GitHub>>,
+    live: bool,
+    board: Board,
+    begun: Instant,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::events::Stage;
-
-    #[test]
-    fn quiet_tells_warnings_and_waits_only() {
-        let quiet = Style {
-            verbosity: -1,
-            color: false,
-        };
-        assert_eq!(line(&Event::Stage(Stage::Push), quiet), None);
-        assert!(line(&Event::Warning("x".to_owned()), quiet).is_some());
+impl Teller {
+    async fn tell(mut self, mut receiver: UnboundedReceiver<Event>) {
+        let mut tick = interval(if self.live { FRAME } else { LOOK });
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut events = Vec::new();
+        loop {
+            tokio::select! {
+                count = receiver.recv_many(&mut events, AT_ONCE) => {
+                    if count == 0 {
+                        break;
+                    }
+                    let lines: Vec<String> = events.drain(..).flat_map(|event| self.hear(&event)).collect();
+                    // Live lines alone can wait for the next picture.
+                    if !lines.is_empty() {
+                        self.write(&lines);
+                    }
+                }
+                _ = tick.tick() => {
+                    let lines = if self.live {
+                        Vec::new()
+                    } else {
+                        self.due()
+                    };
+                    self.write(&lines);
+                }
+            }
+        }
+        if self.live {
+            screen::draw(&[], &[]);
+        }
+        if let Some(end) = self.github.as_deref().and_then(GitHub::end) {
+            self.write(&[end.to_owned()]);
+        }
     }
 
-    #[test]
-    fn a_builds_output_cannot_move_the_cursor() {
-        let event = Event::BuildLine {
-            image: "a".to_owned(),
-            platform: "linux/amd64".parse().unwrap(),
-            line: "\u{1b}[2Jgone\r".to_owned(),
+    /// The lines that an event is worth.
+    fn hear(&mut self, event: &Event) -> Vec<String> {
+        let sort = if self.live {
+            Sort::AboveLive
+        } else {
+            Sort::Log
         };
-        let style = Style {
-            verbosity: 0,
-            color: false,
+        let line = line(event, self.style, sort);
+        let line = match &self.github {
+            Some(github) => github.line(event, line),
+            None => line,
         };
-        assert_eq!(line(&event, style).unwrap(), "  a linux/amd64 | [2Jgone");
+        let ended = self.board.hear(event, self.begun.elapsed());
+        let ended = ended.filter(|_| self.style.verbosity >= 0);
+        let ended = ended.map(|text| self.harmless(format!("  {text}")));
+        line.into_iter().chain(ended).collect()
+    }
+
+    fn due(&mut self) -> Vec<String> {
+        let lines = self.board.due(self.begun.elapsed());
+        if self.style.verbosity < 0 {
+            return Vec::new();
+        }
+        lines.into_iter().map(|line| self.harmless(line)).collect()
+    }
+
+    fn harmless(&self, line: String) -> String {
+        match &self.github {
+            Some(_) => super::github::harmless(&line),
+            None => line,
+        }
+    }
+
+    fn write(&mut self, lines: &[String]) {
+        if !self.live {
+            // Nobody reads stderr any more: there is nobody to tell.
+            let tell = |line: &String| drop(writeln!(std::io::stderr().lock(), "{line}"));
+            lines.iter().for_each(tell);
+            return;
+        }
+        let (columns, rows) = screen::size();
+        let width = columns.saturating_sub(1).max(1);
+        let mut live = self.board.live(self.begun.elapsed(), width, self.style);
+        // What does not fit under one line that stays could not be taken away again.
+        live.truncate(rows.saturating_sub(2).max(1));
+        screen::draw(lines, &live);
     }
 }

@@ -22,3 +22,4 @@ mod schemas;
 mod simulation;
 mod store;
 mod support;
+mod terminal;

@@ -28,6 +28,8 @@ pub(crate) enum Fault {
     Expired,
     /// The request waits before the registry until it is let go.
     Held(Hold),
+    /// The registry is given so many bytes of the request in a second.
+    Slow(u64),
     /// A byte more reaches the registry than was sent.
     AlterBody,
     /// This is answered, and nothing reaches the registry.

@@ -14,6 +14,7 @@ pub(crate) mod project;
 pub(crate) mod proxy;
 pub(crate) mod registries;
 pub(crate) mod secrets;
+pub(crate) mod tmux;
 pub(crate) mod tokens;
 pub(crate) mod unix_proxy;
 pub(crate) mod wire;

@@ -345,7 +345,11 @@ async fn forward(
         head.set("Content-Length", (length + 1).to_string());
     }
     upstream.write_all(&head.bytes()).await?;
-    original.copy_body(client, &mut upstream).await?;
+    if let Some(Fault::Slow(speed)) = fault {
+        (original.copy_body_slowly(client, &mut upstream, speed)).await?;
+    } else {
+        original.copy_body(client, &mut upstream).await?;
+    }
     if let Some(Fault::AlterBody) = fault {
         upstream.write_all(b"\n").await?;
     }

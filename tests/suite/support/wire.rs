@@ -109,6 +109,27 @@ impl Head {
             Err(Error::other("the body breaks off"))
         }
     }
+
+    /// The same for a body whose length is told, at so many bytes in a second.
+    pub(crate) async fn copy_body_slowly(
+        &self,
+        from: &mut (impl AsyncBufRead + Unpin),
+        to: &mut (impl AsyncWrite + Unpin),
+        speed: u64,
+    ) -> Result<()> {
+        let length = self.get("content-length").map(str::parse);
+        let mut left: u64 = length.unwrap_or(Ok(0)).map_err(Error::other)?;
+        while left > 0 {
+            let piece = left.min(speed / 20);
+            if tokio::io::copy(&mut from.take(piece), to).await? < piece {
+                return Err(Error::other("the body breaks off"));
+            }
+            to.flush().await?;
+            left -= piece;
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
 }
 
 async fn copy_chunks(
