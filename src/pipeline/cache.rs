@@ -67,7 +67,7 @@ impl Caches {
             } else {
                 let mut policy = context.spec.retry;
                 policy.tries = policy.tries.min(TRIES);
-                let spec = with_authorities(context, spec);
+                let spec = as_known(context, spec);
                 let opened = targets::registry(context, &spec, policy, &patience)?;
                 registries.insert(spec.host.clone(), opened.clone());
                 opened
@@ -127,8 +127,8 @@ impl Caches {
     }
 }
 
-/// The same registry's authorities, where rpub.toml names some.
-fn with_authorities(context: &Context, spec: &RegistrySpec) -> RegistrySpec {
+/// The same registry as rpub.toml knows it: its authorities, and whether it speaks plain HTTP.
+fn as_known(context: &Context, spec: &RegistrySpec) -> RegistrySpec {
     let same = context
         .spec
         .destinations
@@ -139,6 +139,7 @@ fn with_authorities(context: &Context, spec: &RegistrySpec) -> RegistrySpec {
         });
     RegistrySpec {
         ca_file: same.and_then(|known| known.ca_file.clone()),
+        insecure: spec.insecure || same.is_some_and(|known| known.insecure),
         ..spec.clone()
     }
 }

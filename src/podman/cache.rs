@@ -2,6 +2,7 @@
 //! Must never let what is true of the cache (plain HTTP, its login) be true of the images that a build begins with.
 
 use super::build::BuildRequest;
+use super::check::is_for;
 use super::libpod::{Failure, Lines};
 use super::{Engine, Login};
 use crate::error::{Error, Kind};
@@ -87,16 +88,20 @@ impl BuildRequest {
 }
 
 impl Engine {
-    /// Fetches the images that a build begins with, where they are not here, as podman itself would: over TLS, with the
-    /// user's own logins. What cannot be fetched the build misses, and says so.
+    /// Fetches the images that a build begins with, where they are not here for its platform, as podman itself would: over
+    /// TLS, with the user's own logins. What cannot be fetched the build misses, and says so.
     pub(super) async fn pull_bases(&self, request: &BuildRequest, containerfile: &str) {
+        let platform = &request.platform;
         for name in bases(containerfile, &request.args) {
-            let mut query = vec![("reference", name.as_str()), ("policy", "missing")];
-            let platform = &request.platform;
-            if platform != self.platform() {
-                query.extend([("OS", platform.os()), ("Arch", platform.arch())]);
-                query.extend(platform.variant().map(|variant| ("Variant", variant)));
+            // The name may be another platform's, of the build before: then `missing` would not fetch this one.
+            if let Ok(Some(here)) = self.inspect(&name).await
+                && is_for(&here, platform)
+            {
+                continue;
             }
+            let mut query = vec![("reference", name.as_str()), ("policy", "always")];
+            query.extend([("OS", platform.os()), ("Arch", platform.arch())]);
+            query.extend(platform.variant().map(|variant| ("Variant", variant)));
             let call = self.libpod.request(Method::POST, &["images", "pull"]);
             let pulling = async {
                 let mut lines = Lines::of(self.libpod.send(call.query(&query)).await?);

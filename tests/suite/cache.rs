@@ -222,3 +222,70 @@ async fn cache_never_shows_podman_the_registrys_login() {
     project.is_clean_after(&outcome);
     assert!(registry.access_log().contains("-cache-linux-"));
 }
+
+/// A base's name is that of one platform at a time in podman's storage: the next platform's build fetches its own.
+#[tokio::test]
+async fn cache_serves_two_platforms_of_one_base() {
+    let (cache, bases) = (registry(), RegistryProcess::start(&Auth::None));
+    let base = format!("{}/base:1", bases.host());
+    let made = Project::plain("cache-two-bases");
+    made.podman(&["manifest", "create", "list"]);
+    // What is built last is native wherever this runs on amd64: its base is then fetched under a name that is taken.
+    let platforms = ["linux/arm64", "linux/amd64"];
+    for platform in platforms {
+        let folder = made.path("").display().to_string();
+        made.podman(&[
+            "build",
+            "-q",
+            "--no-cache",
+            "--platform",
+            platform,
+            "--manifest",
+            "list",
+            &folder,
+        ]);
+    }
+    let to = format!("docker://{base}");
+    made.podman(&[
+        "manifest",
+        "push",
+        "-q",
+        "--all",
+        "--tls-verify=false",
+        "list",
+        &to,
+    ]);
+
+    let project = Project::new("cache-two", &format!("FROM {base}\nCOPY text /more\n"));
+    let toml = format!(
+        "[[image]]\nname = \"{}\"\nplatforms = {platforms:?}\n",
+        project.image()
+    );
+    project.write("rpub.toml", &toml);
+    // What a user says who has such a registry: podman is never told by rpub.
+    let conf = format!(
+        "[[registry]]\nlocation = \"{}\"\ninsecure = true\n",
+        bases.host()
+    );
+    project.write("registries.conf", &conf);
+    let place = format!("http://{}/cache", cache.host());
+    let login = project.login(&[cache.host().as_str()]);
+    let both = platforms.join(",");
+    let mut command = project.command(&["build", "v1.2.3", "--platform", &both]);
+    command.args([
+        "--authfile",
+        &login,
+        "--cache-from",
+        &place,
+        "--cache-to",
+        &place,
+    ]);
+    command.env(
+        "CONTAINERS_REGISTRIES_CONF",
+        project.path("registries.conf"),
+    );
+    let outcome = Running::start(command).finish().await;
+    assert_eq!(outcome.code, Some(0), "{}", outcome.err);
+    assert_eq!(count(&outcome, "warning:"), 0, "{}", outcome.err);
+    assert_eq!(count(&outcome, "built "), 2, "{}", outcome.err);
+}
