@@ -87,7 +87,7 @@ fn line(event: &Event, style: Style) -> Option<String> {
                 ),
             )
         }
-        Event::Progress { .. } => return None,
+        Event::Progress { .. } | Event::Fact(_) => return None,
         Event::Manifest { place, digest } => (0, format!("{indent}{place}@{digest}")),
         Event::Tagged { place, tag, digest } => {
             (0, format!("{indent}{place}:{tag} -> {}", digest.short()))
