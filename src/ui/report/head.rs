@@ -77,11 +77,11 @@ pub(super) fn head(page: &Page<'_>) -> Markup {
                         div.two { dt { "Commit" } dd { (commit(plan, revision)) } }
                     }
                     @if let Some(source) = source(plan) {
-                        div { dt { "Source" } dd { (link(source, source)) } }
+                        div.two { dt { "Source" } dd { (link(source, source)) } }
                     }
                 }
                 @if let Some(run) = trace.run.as_deref().filter(|run| !run.is_empty()) {
-                    div { dt { "CI run" } dd { (link(run, run)) } }
+                    div.two { dt { "CI run" } dd { (link(run, run)) } }
                 }
                 @if !trace.began.is_empty() {
                     div { dt { "Began" } dd { time datetime=(trace.began) { (trace.began.replace('T', " ").replace('Z', " UTC")) } } }

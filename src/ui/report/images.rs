@@ -72,8 +72,8 @@ fn image_of(page: &Page<'_>, image: &Published) -> Markup {
     let visible = matches!(page.outcome, Outcome::Released(_));
     html! {
         dl.facts {
-            div.two { dt { "Digest of the list" } dd { (digest(image.digest)) } }
-            div.two {
+            div.whole { dt { "Digest of the list" } dd { (digest(image.digest)) } }
+            div.whole {
                 dt { @if visible { "Tags" } @else { "Tags that were planned" } }
                 dd {
                     @if image.tags.is_empty() { "none: newer ones stay where they are" } @else { (chips(&image.tags)) }
@@ -99,27 +99,28 @@ fn image_of(page: &Page<'_>, image: &Published) -> Markup {
 /// The command lines that pull an image: by its first tag, and where no tag names it by digest.
 fn pull(page: &Page<'_>, image: &Published, visible: bool) -> Markup {
     let (places, _) = page.room.take(&image.repositories);
-    let lines = places.iter().map(|place| {
+    let references = places.iter().map(|place| {
         let tag = image.tags.first().filter(|_| visible);
-        let reference = tag.map_or_else(
+        tag.map_or_else(
             || format!("{place}@{}", image.digest),
             |tag| format!("{place}:{tag}"),
-        );
-        let local = place.starts_with(STORE);
-        (if local { "podman pull" } else { "docker pull" }, reference)
+        )
     });
     html! {
         ul.pull {
-            @for (command, reference) in lines {
-                li { code.digest { (command) " " (text(&reference)) } }
+            @for reference in references {
+                li { code.digest { "podman pull " (text(&reference)) } }
             }
+        }
+        @if places.iter().any(|place| !place.starts_with(STORE)) {
+            p.quiet { "Or " code { "docker pull" } ", from a registry." }
         }
     }
 }
 
 fn platform_of(page: &Page<'_>, platform: &PlatformReport) -> Markup {
     let layers = &platform.layers;
-    let summary = format!("{}, {}", count(layers.len(), "layer"), size(platform.size));
+    let summary = count(layers.len(), "layer");
     let name = platform.platform.to_string();
     html! {
         section.platform {
@@ -139,7 +140,7 @@ fn layers_of(page: &Page<'_>, platform: &str, layers: &[LayerReport]) -> Markup 
     let (shown, more) = page.room.take(layers);
     let table = html! {
         table.layers {
-            caption { "Layers of " (text(platform)) ", base first" }
+            caption.unseen { "Layers of " (text(platform)) ", base first" }
             thead {
                 tr {
                     th scope="col" { "Made by" }
@@ -178,7 +179,7 @@ fn pushed(page: &Page<'_>, records: &[Record]) -> Markup {
             article {
                 h3 { (text(&record.image)) " " span.quiet { (record.platform) } }
                 dl.facts {
-                    div.two { dt { "Manifest" } dd { (digest(record.digest)) } }
+                    div.whole { dt { "Manifest" } dd { (digest(record.digest)) } }
                     div { dt { "Repositories" } dd { (chips(&record.repositories)) } }
                 }
             }

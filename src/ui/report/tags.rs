@@ -10,7 +10,7 @@ use crate::model::{
     pruned::{Outcome as Became, Pruned},
     report::TagMove,
 };
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
 
 /// Every tag on every repository: what it named, what it names; none where no move was written down.
 pub(super) fn tags(page: &Page<'_>) -> Option<Markup> {
@@ -26,21 +26,21 @@ pub(super) fn tags(page: &Page<'_>) -> Option<Markup> {
     }
     Some(html! {
         @for image in images {
-            @let of: Vec<&TagMove> = moves.iter().filter(|one| one.image == image).collect();
-            @let (shown, more) = page.room.take(&of);
+            @let rows = alike(moves.iter().filter(|one| one.image == image));
+            @let (shown, more) = page.room.take(&rows);
             table.stacked.tags {
                 caption { "Tags of " (text(image)) ", in the order in which they moved" }
                 thead {
                     tr {
                         th scope="col" { "Tag" }
-                        th scope="col" { "Repository" }
                         th scope="col" { "Before" }
                         th scope="col" { "After" }
                         th scope="col" { "Result" }
+                        th scope="col" { "On" }
                     }
                 }
                 tbody {
-                    @for one in shown { (row(page, one)) }
+                    @for moves in shown { (row(page, moves)) }
                 }
             }
             (left_out(more, "tags"))
@@ -48,7 +48,27 @@ pub(super) fn tags(page: &Page<'_>) -> Option<Markup> {
     })
 }
 
-fn row(page: &Page<'_>, one: &TagMove) -> Markup {
+/// Those of one tag that went alike on several repositories stand in one row.
+fn alike<'a>(moves: impl Iterator<Item = &'a TagMove>) -> Vec<Vec<&'a TagMove>> {
+    let mut rows: Vec<Vec<&TagMove>> = Vec::new();
+    for one in moves {
+        let same = |other: &&TagMove| {
+            let alike = other.from == one.from && other.to == one.to;
+            alike && other.tag == one.tag && other.progress == one.progress
+        };
+        let row = rows.iter_mut().find(|row| row.first().is_some_and(same));
+        match row {
+            Some(row) => row.push(one),
+            None => rows.push(vec![one]),
+        }
+    }
+    rows
+}
+
+fn row(page: &Page<'_>, moves: &[&TagMove]) -> Markup {
+    let Some(one) = moves.first() else {
+        return html! {};
+    };
     let failed = matches!(page.outcome, Outcome::Failed(_));
     let (class, result) = match one.progress {
         Progress::Done if one.from == Some(one.to) => ("there", "stays the same"),
@@ -67,7 +87,6 @@ fn row(page: &Page<'_>, one: &TagMove) -> Markup {
     html! {
         tr {
             th scope="row" { code { (text(&one.tag)) } }
-            td data-label="Repository" { code { (text(&one.repository)) } }
             td data-label="Before" {
                 @match one.from { Some(from) => (digest(from)), None => span.quiet { "nothing" } }
             }
@@ -79,6 +98,11 @@ fn row(page: &Page<'_>, one: &TagMove) -> Markup {
                 }
             }
             td data-label="Result" { span class={ "how " (class) } { (result) } }
+            td data-label="On" {
+                ul.plain {
+                    @for one in moves.iter().take(50) { li { code { (text(&one.repository)) } } }
+                }
+            }
         }
     }
 }
@@ -98,11 +122,25 @@ pub(super) fn pruned(page: &Page<'_>) -> Option<Markup> {
         };
         return Some(html! { p { (why) } });
     }
+    // Where the same went from several repositories it is told once.
+    let mut told: Vec<(Vec<&str>, String)> = Vec::new();
+    for one in &report.pruned {
+        let markup = repository(page, one).into_string();
+        match told.iter_mut().find(|(_, known)| *known == markup) {
+            Some((names, _)) => names.push(&one.repository),
+            None => told.push((vec![&one.repository], markup)),
+        }
+    }
     Some(html! {
-        @for one in &report.pruned {
+        @for (names, markup) in told {
             article {
-                h3 { code { (text(&one.repository)) } }
-                (repository(page, one))
+                h3 {
+                    @for (number, name) in names.iter().enumerate() {
+                        @if number > 0 { br; }
+                        code { (text(name)) }
+                    }
+                }
+                (PreEscaped(markup))
             }
         }
     })

@@ -162,7 +162,7 @@ fn a_report_of_a_release_says_all_of_it() {
         &image.digest.to_string(),
         &image.platforms[0].digest.to_string(),
         &Digest::of(b"before").to_string(),
-        "docker pull ghcr.io/o/app:1.2.3",
+        "podman pull ghcr.io/o/app:1.2.3",
         "RUN make",
         "2, 2.9 KiB",
         "waited: RUN make",

@@ -71,7 +71,7 @@ pub(super) fn timeline(page: &Page<'_>) -> Option<Markup> {
             figcaption { "From the beginning to the end, " (time(trace.length)) "; " (tries) "." }
             div.axis aria-hidden="true" {
                 @for quarter in 0..=4_u64 {
-                    span { (time(trace.length / 4 * quarter)) }
+                    span { @if quarter == 0 { "0" } @else { (time(trace.length / 4 * quarter)) } }
                 }
             }
             @for group in drawn { (group) }
@@ -106,7 +106,7 @@ fn group(page: &Page<'_>, name: &str, rows: &[Row]) -> Markup {
                 li {
                     span.name { (row.name) @if !row.what.is_empty() { " " span.quiet { (row.what) } } }
                     span.when {
-                        span.quiet { "at " (time(row.span.begin)) ": " }
+                        span.quiet { "at " (time(row.span.begin)) @if row.span.end.is_some() { " for " } @else { ", " } }
                         (length(row.span))
                     }
                     span.track aria-hidden="true" {

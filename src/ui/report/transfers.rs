@@ -217,8 +217,8 @@ fn each<'a>(
 ) -> Markup {
     let (shown, more) = page.room.take(blobs);
     let table = html! {
-        table.matrix {
-            caption { "Blobs of " (text(image)) " by repository" }
+        table.stacked.matrix {
+            caption.unseen { "Blobs of " (text(image)) " by repository" }
             thead {
                 tr {
                     th scope="col" { "Blob" }
@@ -232,9 +232,9 @@ fn each<'a>(
                 @for blob in shown {
                     tr {
                         th scope="row" { (short(blob.digest)) " " span.quiet { (text(&blob.name)) } }
-                        td.number { (blob.size.map(size).unwrap_or_default()) }
+                        td.number data-label="Size" { (blob.size.map(size).unwrap_or_default()) }
                         @for place in places.iter().take(20) {
-                            td { (words(cell(place, blob.digest))) }
+                            td data-label=(text(place)) { (words(cell(place, blob.digest))) }
                         }
                     }
                 }
