@@ -28,22 +28,25 @@ pub(super) fn tags(page: &Page<'_>) -> Option<Markup> {
         @for image in images {
             @let rows = alike(moves.iter().filter(|one| one.image == image));
             @let (shown, more) = page.room.take(&rows);
-            table.stacked.tags {
-                caption { "Tags of " (text(image)) ", in the order in which they moved" }
-                thead {
-                    tr {
-                        th scope="col" { "Tag" }
-                        th scope="col" { "Before" }
-                        th scope="col" { "After" }
-                        th scope="col" { "Result" }
-                        th scope="col" { "On" }
+            article {
+                h3 { (text(image)) }
+                table.stacked.tags {
+                    caption.unseen { "Tags of " (text(image)) ", in the order in which they moved" }
+                    thead {
+                        tr {
+                            th scope="col" { "Tag" }
+                            th scope="col" { "Before" }
+                            th scope="col" { "After" }
+                            th scope="col" { "Result" }
+                            th scope="col" { "On" }
+                        }
+                    }
+                    tbody {
+                        @for moves in shown { (row(page, moves)) }
                     }
                 }
-                tbody {
-                    @for moves in shown { (row(page, moves)) }
-                }
+                (left_out(more, "tags"))
             }
-            (left_out(more, "tags"))
         }
     })
 }

@@ -164,7 +164,7 @@ fn a_report_of_a_release_says_all_of_it() {
         &Digest::of(b"before").to_string(),
         "podman pull ghcr.io/o/app:1.2.3",
         "RUN make",
-        "2, 2.9 KiB",
+        "2 blobs, 2.9 KiB",
         "waited: RUN make",
         "latest did not move",
     ] {

@@ -3,7 +3,7 @@
 
 use super::{
     Page,
-    parts::{folded, left_out, length, short, text, wide},
+    parts::{count as counted, folded, left_out, length, short, text, wide},
 };
 use crate::{
     model::{
@@ -132,11 +132,11 @@ fn sums<'a>(blobs: &[Blob], places: &[String], cell: &dyn Fn(&str, Digest) -> Ce
         let of = blobs
             .iter()
             .filter(|blob| class(cell(place, blob.digest)) == kind);
-        let (count, bytes) = of.fold((0, 0), |(count, bytes), blob| {
-            (count + 1, bytes + blob.size.unwrap_or(0))
+        let (number, bytes) = of.fold((0, 0), |(number, bytes), blob| {
+            (number + 1, bytes + blob.size.unwrap_or(0))
         });
         html! {
-            @if count == 0 { span.quiet { "none" } } @else { (count) ", " (size(bytes)) }
+            @if number == 0 { span.quiet { "none" } } @else { (counted(number, "blob")) ", " (size(bytes)) }
         }
     };
     let kinds = [
