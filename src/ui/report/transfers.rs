@@ -156,7 +156,7 @@ fn sums<'a>(blobs: &[Blob], places: &[String], cell: &dyn Fn(&str, Digest) -> Ce
                 tr {
                     th scope="col" { "Repository" }
                     @for (_, title) in kinds { th scope="col" { (title) } }
-                    @if any_failed { th scope="col" { "Not there" } }
+                    @if any_failed { th scope="col" { "Not confirmed" } }
                 }
             }
             tbody {
@@ -166,7 +166,7 @@ fn sums<'a>(blobs: &[Blob], places: &[String], cell: &dyn Fn(&str, Digest) -> Ce
                         @for (kind, title) in kinds {
                             td data-label=(title) { (sum(place, kind)) }
                         }
-                        @if any_failed { td data-label="Not there" { (sum(place, "missing")) } }
+                        @if any_failed { td data-label="Not confirmed" { (sum(place, "missing")) } }
                     }
                 }
             }

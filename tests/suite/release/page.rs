@@ -6,7 +6,7 @@ use crate::support::{
     faults::{Fault, Rule},
     project::{Outcome, Project, Running},
     proxy::Proxy,
-    registries::RegistryProcess,
+    registries::{Auth, RegistryProcess},
 };
 use rpub::model::{digest::Digest, manifest::Body};
 use serde_json::Value;
@@ -212,6 +212,28 @@ async fn release_that_is_rolled_back_or_fails_leaves_a_page_too() {
             "did not end",
         ],
     );
+}
+
+#[tokio::test]
+async fn release_that_prunes_leaves_a_page_that_says_what_went() {
+    let registry = RegistryProcess::start(&Auth::None);
+    let to = to(&[registry.host()], "ns");
+    let project = project("pruned", IMAGE);
+    let name = format!("ns/{}", project.image());
+    well(&project, "refs/heads/main", &to).await;
+    let before: Vec<Digest> = registry.manifests(&name).into_keys().collect();
+    project.write("text", "another");
+    well(&project, "refs/heads/main", &to).await;
+    let there = registry.manifests(&name);
+    let page = page(&project, "page.html");
+    says(&page, &["What was superseded", "latest named it before"]);
+    assert_eq!(before.len(), 2);
+    for gone in before {
+        assert!(!there.contains_key(&gone));
+        says(&page, &[&format!(">{gone}<")]);
+    }
+    let deleted = "<span class=\"how missing\">deleted</span>";
+    assert_eq!(page.matches(deleted).count(), 2, "{page}");
 }
 
 #[tokio::test]
