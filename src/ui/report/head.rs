@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     error::{Error, Kind},
-    model::{journal::Progress, plan::PlanDocument},
+    model::{journal::Progress, plan::PlanDocument, pruned::Pruned},
 };
 use maud::{Markup, html};
 use std::collections::BTreeSet;
@@ -142,7 +142,7 @@ fn commit(plan: &PlanDocument, revision: &str) -> Markup {
 
 /// After a failure: what, where, next; and what of it is visible.
 pub(super) fn failure(page: &Page<'_>) -> Markup {
-    let left: Vec<(String, String)> = page.pruned().iter().flat_map(|one| one.to_do()).collect();
+    let left: Vec<(String, String)> = page.pruned().iter().flat_map(Pruned::to_do).collect();
     html! {
         @if let Outcome::Failed(error) = page.outcome {
             section.failure aria-labelledby="failure" {

@@ -91,12 +91,11 @@ fn blobs(page: &Page<'_>, read: Option<&Published>, places: &[String]) -> Vec<Bl
     }
     let here = |one: &&Transfer| places.contains(&one.place);
     let sent = page.trace.transfers.iter().filter(here);
-    out.extend(sent.filter_map(|one| {
-        seen.insert(one.digest).then(|| Blob {
-            digest: one.digest,
-            size: Some(one.size),
-            name: "not said".to_owned(),
-        })
+    let new = sent.filter(|one| seen.insert(one.digest));
+    out.extend(new.map(|one| Blob {
+        digest: one.digest,
+        size: Some(one.size),
+        name: "not said".to_owned(),
     }));
     for blob in &mut out {
         if blob.size.is_none() {

@@ -136,12 +136,12 @@ async fn release_leaves_a_page_that_says_what_the_registries_have() {
     let now = latest(&registries, &name);
     assert_eq!(now[0], now[1]);
     assert_ne!(now[0], digest);
-    let moved = |one: &&Value| one["tag"] == "latest";
+    let of_latest = |one: &&Value| one["tag"] == "latest";
     let moves: Vec<&Value> = second["moves"]
         .as_array()
         .unwrap()
         .iter()
-        .filter(moved)
+        .filter(of_latest)
         .collect();
     for one in &moves {
         assert_eq!(one["from"], digest.to_string());
