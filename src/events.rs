@@ -1,7 +1,7 @@
 //! Decides which moments of a release are worth telling; a one-way channel from the pipeline to `ui`.
 //! Must never print, block the sender, or carry a secret.
 
-use crate::model::{digest::Digest, platform::Platform};
+use crate::model::{digest::Digest, platform::Platform, trace::Fact};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -181,6 +181,8 @@ pub enum Event {
         /// Why, on one line.
         reason: String,
     },
+    /// Something for the report of the release; no line is worth it.
+    Fact(Fact),
     /// Something the user should know that does not stop the release.
     Warning(String),
     /// Something the user would like to know.

@@ -6,7 +6,7 @@ use rpub::{
     cli::{Cli, World},
     events::{Event, Events},
     pipeline::plan::Env,
-    ui::{self, GitHub, Progress},
+    ui::{self, GitHub, Progress, Recorder, ReportFile},
 };
 use std::{process::ExitCode, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
@@ -31,6 +31,13 @@ fn main() -> ExitCode {
         .with_ansi(style.color)
         .without_time()
         .init();
+    let report = match cli.report().map(|path| ReportFile::check(path)).transpose() {
+        Ok(report) => report,
+        Err(error) => {
+            ui::print_error(&error, style, github.as_deref());
+            return ExitCode::from(error.kind.exit_code());
+        }
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -49,6 +56,7 @@ fn main() -> ExitCode {
     };
     let code = runtime.block_on(async {
         let (events, receiver) = Events::channel();
+        let (recorder, receiver) = Recorder::between(receiver);
         let progress = Progress::start(receiver, style, github.clone());
         let cancel = CancellationToken::new();
         let signals = tokio::spawn(stop_on_signals(cancel.clone(), events.clone()));
@@ -65,6 +73,10 @@ fn main() -> ExitCode {
         // Its sender goes with it, so that the progress can end.
         let _ = signals.await;
         progress.finish().await;
+        let trace = recorder.finish().await;
+        if let Some(report) = &report {
+            ui::leave_report(report, &trace, outcome.as_ref(), style, github.as_deref());
+        }
         match outcome {
             Ok(answer) => {
                 print(&answer);

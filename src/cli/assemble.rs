@@ -29,6 +29,8 @@ pub(super) struct Args {
     /// Overwrite version tags that are published with another digest
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    pub(super) report: super::reports::ReportTo,
 }
 
 impl Args {

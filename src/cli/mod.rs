@@ -9,6 +9,7 @@ mod plan;
 mod prune;
 mod push;
 mod release;
+mod reports;
 mod serve;
 mod status;
 mod verify;
@@ -165,6 +166,16 @@ impl Cli {
     /// How results are given.
     pub fn format(&self) -> Format {
         self.global.format
+    }
+
+    /// Where an HTML report of the run is asked for.
+    pub fn report(&self) -> Option<&PathBuf> {
+        match &self.command {
+            Command::Push(args) => args.report.file(),
+            Command::Assemble(args) => args.report.file(),
+            Command::Release(args) => args.report.file(),
+            _ => None,
+        }
     }
 
     /// Runs the command; its result. `answer` is given what is to be known while a command still runs.

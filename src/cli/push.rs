@@ -32,6 +32,8 @@ pub(super) struct Args {
         env = "RPUB_DIGESTS"
     )]
     digests: PathBuf,
+    #[command(flatten)]
+    pub(super) report: super::reports::ReportTo,
 }
 
 impl Args {

@@ -28,6 +28,8 @@ pub(super) struct Args {
     force: bool,
     #[command(flatten)]
     caches: super::caches::Caches,
+    #[command(flatten)]
+    pub(super) report: super::reports::ReportTo,
 }
 
 impl Args {

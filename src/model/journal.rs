@@ -8,7 +8,9 @@ use super::{
     plan::{ImagePlan, Plan},
     platform::Platform,
     reference::Tag,
+    report::TagMove,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Everything that one release will make visible; written whole, before each visible change.
@@ -69,8 +71,9 @@ pub struct StoredChild {
 }
 
 /// How far a step has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "progress")]
 pub enum Progress {
     /// Nothing was sent.
     Planned,
@@ -189,6 +192,22 @@ impl Journal {
     /// A step as users write it: `ghcr.io/o/app:1.2.3`.
     pub fn name(&self, step: &Step) -> String {
         format!("{}:{}", self.place(step).unwrap_or("?"), step.tag)
+    }
+}
+
+impl Journal {
+    /// Every step, as a report says it.
+    pub fn moves(&self) -> Vec<TagMove> {
+        let image = |step: &Step| self.images.get(step.image).map(|entry| entry.name.clone());
+        let one = |step: &Step| TagMove {
+            image: image(step).unwrap_or_default(),
+            repository: self.place(step).unwrap_or_default().to_owned(),
+            tag: step.tag.to_string(),
+            from: step.from.as_ref().map(|from| from.digest),
+            to: step.to,
+            progress: step.progress,
+        };
+        self.steps.iter().map(one).collect()
     }
 }
 

@@ -193,7 +193,7 @@ impl RawManifest {
     }
 }
 
-/// What of an image's config decides: platform, labels, HEALTHCHECK. Docker's and OCI's configs share these names.
+/// What of an image's config decides or is told: platform, labels, HEALTHCHECK, history. Docker's and OCI's configs share these names.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct ImageConfig {
     /// `linux`
@@ -207,6 +207,20 @@ pub struct ImageConfig {
     /// What runs.
     #[serde(default)]
     pub config: RunConfig,
+    /// The steps it was made by, base first.
+    #[serde(default)]
+    pub history: Option<Vec<Step>>,
+}
+
+/// One step of an image's history.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Step {
+    /// The step, as the builder wrote it.
+    #[serde(default)]
+    pub created_by: Option<String>,
+    /// Whether it made no layer.
+    #[serde(default)]
+    pub empty_layer: Option<bool>,
 }
 
 /// The part of a config that says how to run it.

@@ -11,6 +11,8 @@ pub mod digest;
 pub mod fault;
 /// What `latest` named before.
 pub mod former;
+/// Which step made which layer.
+pub mod history;
 /// `.containerignore` and `.dockerignore`: Docker's rules, decided on paths alone.
 pub mod ignore;
 /// What was and what will be, before each visible change.
@@ -45,6 +47,8 @@ pub mod spec;
 pub mod starter;
 /// Tag patterns and rules.
 pub mod tags;
+/// What was heard of a release while it went on.
+pub mod trace;
 /// Versions, git refs, commits.
 pub mod version;
 /// The workflow that releases in CI, and the action that it uses.

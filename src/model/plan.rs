@@ -234,7 +234,7 @@ fn labels(
 }
 
 /// The plan as `--format json` gives it; `schemas/plan.schema.json` is made from this type.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 #[schemars(title = "rpub plan", deny_unknown_fields)]
 pub struct PlanDocument {
     /// The version of this document's form.
@@ -252,7 +252,7 @@ pub struct PlanDocument {
 }
 
 /// One image of a plan.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 #[schemars(rename = "image", deny_unknown_fields)]
 pub struct ImageDocument {
     /// The image's name in rpub.toml.
@@ -268,7 +268,7 @@ pub struct ImageDocument {
 }
 
 /// One platform of an image.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 #[schemars(rename = "platform", deny_unknown_fields)]
 pub struct PlatformDocument {
     /// `os/arch[/variant]`.

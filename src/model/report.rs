@@ -1,7 +1,7 @@
 //! Decides what a finished release says of itself, as data.
 //! Must never claim what was not read back.
 
-use super::{digest::Digest, plan::Child, platform::Platform, pruned::Pruned};
+use super::{digest::Digest, journal::Progress, platform::Platform, pruned::Pruned};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -25,6 +25,8 @@ pub struct Report {
     pub run: Option<String>,
     /// One per image.
     pub images: Vec<Published>,
+    /// What every tag named before and names now, on each repository, in the order in which they moved.
+    pub moves: Vec<TagMove>,
     /// What was superseded, of each repository that was pruned: what of it went, and what stays.
     pub pruned: Vec<Pruned>,
     /// How long each stage took, in order.
@@ -62,6 +64,44 @@ pub struct PlatformReport {
     pub digest: Digest,
     /// The compressed size of what is pulled, config and layers, in bytes.
     pub size: u64,
+    /// Its config's digest, which is podman's id of the image.
+    #[schemars(with = "String")]
+    pub config: Digest,
+    /// Its layers, base first.
+    pub layers: Vec<LayerReport>,
+}
+
+/// One layer of an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "layer", deny_unknown_fields)]
+pub struct LayerReport {
+    /// Its digest, compressed.
+    #[schemars(with = "String")]
+    pub digest: Digest,
+    /// Its compressed size in bytes.
+    pub size: u64,
+    /// The step that made it, shortened; null where the image does not say.
+    pub created_by: Option<String>,
+}
+
+/// One tag on one repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "move", deny_unknown_fields)]
+pub struct TagMove {
+    /// The image's name in rpub.toml.
+    pub image: String,
+    /// The repository, as users write it.
+    pub repository: String,
+    /// The tag.
+    pub tag: String,
+    /// What it named before; null where it was not there.
+    #[schemars(with = "Option<String>")]
+    pub from: Option<Digest>,
+    /// What it shall name.
+    #[schemars(with = "String")]
+    pub to: Digest,
+    /// How far that has come.
+    pub progress: Progress,
 }
 
 /// One stage's time.
@@ -72,16 +112,6 @@ pub struct StageTime {
     pub name: String,
     /// Wall-clock seconds.
     pub seconds: f64,
-}
-
-impl From<&Child> for PlatformReport {
-    fn from(child: &Child) -> Self {
-        PlatformReport {
-            platform: child.platform.clone(),
-            digest: child.digest,
-            size: child.size,
-        }
-    }
 }
 
 /// One image that `rpub build` left in podman's storage.

@@ -78,6 +78,7 @@ pub(super) async fn finish(
             let published = published.into_iter().map(|(image, _)| image).collect();
             let pruned = superseded::after(context, &earlier, targets).await;
             return Ok(Some(Report {
+                moves: earlier.moves(),
                 pruned,
                 ..verify::report(context, plan, None, published)
             }));

@@ -10,6 +10,7 @@ use crate::{
         plan::{Inputs, NoPlan, Plan, Tagging},
         run::Run,
         spec::Spec,
+        trace::Fact,
         version::{BadVersion, GitRef, Revision, Version},
     },
 };
@@ -40,8 +41,14 @@ pub fn make(
     let tagging = tagging(asked, env)?;
     let inputs = gather(folder, asked.git_ref, tagging, env, events)?;
     let only = asked.images;
-    crate::model::plan::plan(spec, &inputs, only)
-        .map_err(|error| impossible(&error, inputs.git_ref.to_string()))
+    let plan = crate::model::plan::plan(spec, &inputs, only)
+        .map_err(|error| impossible(&error, inputs.git_ref.to_string()))?;
+    let planned = Fact::Planned {
+        plan: Box::new(plan.document()),
+        run: plan.run.as_ref().map(|run| run.url.clone()),
+    };
+    events.send(Event::Fact(planned));
+    Ok(plan)
 }
 
 /// Why there is no plan, at a place, and what to do.

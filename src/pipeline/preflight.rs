@@ -92,12 +92,12 @@ pub(super) async fn released_before(
         let Some(list) = list else { return Ok(None) };
         // Another commit's, or an incomplete one's: not ours.
         let checked = verify::children(context, targets, image, list.digest()).await;
-        let Ok((children, _)) = checked else {
+        let Ok(checked) = checked else {
             return Ok(None);
         };
         lists.push(List {
             manifest: list,
-            children,
+            children: checked.into_iter().map(|one| one.child).collect(),
         });
     }
     Ok(Some(lists))

@@ -9,6 +9,7 @@ use crate::{
         journal::{BadJournal, Journal, Progress, Step, StoredChild},
         manifest::RawManifest,
         reference::{Reference, Tag},
+        trace::Fact,
     },
     target::Target,
 };
@@ -46,7 +47,9 @@ pub async fn publish(
     stop: &CancellationToken,
     events: &Events,
 ) -> Result<()> {
+    tell(journal, events);
     let outcome = forward(journal, places, ledger, stop, events).await;
+    tell(journal, events);
     let Err(cause) = outcome else {
         return ledger.close().await;
     };
@@ -242,6 +245,7 @@ pub async fn roll_back(
             }
         }
     }
+    tell(journal, events);
     if failed.is_empty() {
         ledger.close().await?;
         return Ok(left);
@@ -252,6 +256,11 @@ pub async fn roll_back(
         failed.join("; "),
         "run the same release again when the registry answers (it goes on from the journal), or do by hand what stands above",
     ))
+}
+
+/// Says how far every move has come.
+fn tell(journal: &Journal, events: &Events) {
+    events.send(Event::Fact(Fact::Moves(journal.moves())));
 }
 
 /// Writes down how far a roll-back has come. Where that fails it goes on: to take back once more does no harm, and tags

@@ -21,7 +21,9 @@ use super::{
 use crate::{
     error::{Error, Result},
     events::{Event, Stage},
-    model::{journal::Step, plan::Plan, record::Record, report::Report, spec::CachePlaces},
+    model::{
+        journal::Step, plan::Plan, record::Record, report::Report, spec::CachePlaces, trace::Fact,
+    },
     podman::{Connect, Engine, ImageId, Inspected},
     relay,
 };
@@ -221,6 +223,7 @@ async fn make_visible(
         });
     }
     Ok(Report {
+        moves: journal.moves(),
         pruned,
         ..verify::report(context, plan, podman, published)
     })
@@ -368,6 +371,8 @@ async fn with_engine<T>(
     // Its own calls are not cancelled but dropped with the work, so that the clearing up after it still works.
     let connecting = Engine::connect(connect, CancellationToken::new());
     let engine = context.unless_interrupted(connecting).await?;
+    let version = engine.version().to_owned();
+    context.events.send(Event::Fact(Fact::Podman(version)));
     let scraps = Scraps::new();
     let outcome = work(&engine, &scraps).await;
     engine.stop_builds().await;

@@ -4,15 +4,17 @@
 use super::{assemble::List, context::Context, targets::Targets};
 use crate::{
     error::{Error, Kind, Result},
-    events::Stage,
+    events::{Event, Stage},
     model::{
         containerfile,
         digest::Digest,
+        history,
         manifest::{Body, CONFIG_LIMIT, ImageConfig, RawManifest},
         plan::{Child, ImagePlan, Plan},
         platform::Platform,
         reference::{Reference, Tag},
         report::{PlatformReport, Published, Report},
+        trace::Fact,
     },
     target::Target,
 };
@@ -47,19 +49,34 @@ pub async fn lists(
     let mut out = Vec::new();
     for (image, list) in plan.images.iter().zip(lists) {
         let digest = list.manifest.digest();
-        let (children, manifests) = children(context, targets, image, digest).await?;
-        out.push((published(image, digest, &children), manifests));
+        let checked = children(context, targets, image, digest).await?;
+        let manifests = checked.iter().map(|one| one.manifest.clone()).collect();
+        let image = published(image, digest, checked);
+        context
+            .events
+            .send(Event::Fact(Fact::Checked(image.clone())));
+        out.push((image, manifests));
     }
     Ok(out)
 }
 
-/// Reads one image's list back by digest from every target; its children, sizes as users pull them, and their manifests.
+/// One child of a list, as it was read back.
+pub struct Checked {
+    /// What the list says of it, its size as users pull it.
+    pub child: Child,
+    /// Its manifest.
+    pub manifest: RawManifest,
+    /// The same for the report.
+    pub report: PlatformReport,
+}
+
+/// Reads one image's list back by digest from every target; its children.
 pub async fn children(
     context: &Context,
     targets: &Targets,
     image: &ImagePlan,
     digest: Digest,
-) -> Result<(Vec<Child>, Vec<RawManifest>)> {
+) -> Result<Vec<Checked>> {
     let reads = targets
         .of(image.name())
         .iter()
@@ -123,8 +140,8 @@ pub async fn published_for(context: &Context, plan: &Plan) -> Result<Report> {
         }
         // A plan has at least one tag, and an image at least one target.
         let Some((_, digest)) = agreed else { continue };
-        let (children, _) = children(context, &targets, image, digest).await?;
-        images.push(published(image, digest, &children));
+        let checked = children(context, &targets, image, digest).await?;
+        images.push(published(image, digest, checked));
     }
     Ok(report(context, plan, None, images))
 }
@@ -144,12 +161,13 @@ pub fn report(
         podman,
         run: plan.run.as_ref().map(|run| run.url.clone()),
         images,
+        moves: Vec::new(),
         pruned: Vec::new(),
         stages: context.clock.times(),
     }
 }
 
-fn published(image: &ImagePlan, digest: Digest, children: &[Child]) -> Published {
+fn published(image: &ImagePlan, digest: Digest, children: Vec<Checked>) -> Published {
     Published {
         name: image.name().to_string(),
         digest,
@@ -160,7 +178,7 @@ fn published(image: &ImagePlan, digest: Digest, children: &[Child]) -> Published
             .map(|(_, repository)| repository.to_string())
             .collect(),
         references: crate::model::plan::pull_references(image),
-        platforms: children.iter().map(PlatformReport::from).collect(),
+        platforms: children.into_iter().map(|one| one.report).collect(),
     }
 }
 
@@ -170,7 +188,7 @@ async fn one_list(
     target: &dyn Target,
     image: &ImagePlan,
     digest: Digest,
-) -> Result<(Vec<Child>, Vec<RawManifest>)> {
+) -> Result<Vec<Checked>> {
     let list = read(target, digest).await?;
     let listed = list.children();
     let wanted = &image.spec.platforms;
@@ -182,7 +200,7 @@ async fn one_list(
         );
         return Err(wrong(target, what));
     }
-    let (mut out, mut manifests) = (Vec::new(), Vec::new());
+    let mut out = Vec::new();
     for (platform, file) in wanted {
         let entry = listed.iter().find(|entry| {
             entry
@@ -194,15 +212,18 @@ async fn one_list(
             return Err(wrong(target, format!("{digest} does not list {platform}")));
         };
         let manifest = read(target, entry.digest).await?;
-        let size = check_child(context, target, image, platform, file, &manifest).await?;
-        out.push(Child {
-            platform: platform.clone(),
-            digest: entry.digest,
-            size,
+        let report = check_child(context, target, image, platform, file, &manifest).await?;
+        out.push(Checked {
+            child: Child {
+                platform: platform.clone(),
+                digest: entry.digest,
+                size: report.size,
+            },
+            manifest,
+            report,
         });
-        manifests.push(manifest);
     }
-    Ok((out, manifests))
+    Ok(out)
 }
 
 async fn read(target: &dyn Target, digest: Digest) -> Result<RawManifest> {
@@ -211,7 +232,7 @@ async fn read(target: &dyn Target, digest: Digest) -> Result<RawManifest> {
 }
 
 /// Checks one child: its blobs are there, its config is for the platform and has the labels and the HEALTHCHECK.
-/// Answers the size in bytes of its config and layers.
+/// Answers what the report says of it.
 async fn check_child(
     context: &Context,
     target: &dyn Target,
@@ -219,9 +240,13 @@ async fn check_child(
     platform: &Platform,
     file: &str,
     manifest: &RawManifest,
-) -> Result<u64> {
+) -> Result<PlatformReport> {
     let digest = manifest.digest();
-    let Body::Image { config, .. } = manifest.body() else {
+    let Body::Image {
+        config: about,
+        layers,
+    } = manifest.body()
+    else {
         return Err(wrong(target, format!("{digest} is a list inside a list")));
     };
     let sizes: Vec<u64> = stream::iter(manifest.blobs())
@@ -238,7 +263,7 @@ async fn check_child(
         .buffered(ASKED_AT_ONCE)
         .try_collect()
         .await?;
-    let config = read_config(target, config.digest).await?;
+    let config = read_config(target, about.digest).await?;
     if !platform.accepts(&config.os, &config.architecture, config.variant.as_deref()) {
         let what = format!(
             "{digest} is for {}/{}, not {platform}",
@@ -262,7 +287,13 @@ async fn check_child(
     if declared && !config.has_healthcheck() {
         return Err(wrong(target, format!("{digest} has lost its HEALTHCHECK")));
     }
-    Ok(sizes.iter().sum())
+    Ok(PlatformReport {
+        platform: platform.clone(),
+        digest,
+        size: sizes.iter().sum(),
+        config: about.digest,
+        layers: history::layers(layers, config.history.as_deref().unwrap_or_default()),
+    })
 }
 
 async fn read_config(target: &dyn Target, digest: Digest) -> Result<ImageConfig> {

@@ -8,6 +8,7 @@ use crate::model::{
     fault::{Class, Fault},
     manifest::{Descriptor, RawManifest},
     reference::{Reference, RepositoryName},
+    trace::Fact,
 };
 use crate::target::{LocalBlob, Target};
 use futures::{
@@ -159,6 +160,12 @@ impl Session {
         let _turn = turn.lock().await;
         // The semaphore is never closed, and without a permit sending is still right.
         let _permit = permits.acquire().await.ok();
+        let sending = Fact::Sending {
+            place: repository.to_string(),
+            digest: blob.digest,
+            size: blob.size,
+        };
+        self.events.send(Event::Fact(sending));
         let mount_from = self.state().mount_from(blob.digest, repository);
         let sent = target.put_blob(blob, &mount_from).await?;
         self.state().add_holder(blob.digest, repository);

@@ -10,7 +10,9 @@ mod line;
 mod progress;
 mod pruned;
 mod rate;
+mod recorder;
 mod released;
+mod report;
 mod screen;
 mod traffic;
 
@@ -18,8 +20,10 @@ pub use answer::Answer;
 pub use ask::{YesNo, ask, can_ask};
 pub use github::GitHub;
 pub use progress::Progress;
+pub use recorder::Recorder;
+pub use report::ReportFile;
 
-use crate::error::Error;
+use crate::{error::Error, model::trace::Trace};
 use clap::ValueEnum;
 use std::io::{IsTerminal as _, Write as _};
 
@@ -130,6 +134,24 @@ pub fn print_error(error: &Error, style: Style, github: Option<&GitHub>) {
     let mut lines = vec![github::harmless(text.trim_end())];
     lines.extend(github.failure(error));
     tell(&lines);
+}
+
+/// The HTML report of a run, however it ended; one that cannot be written is a warning.
+pub fn leave_report(
+    file: &ReportFile,
+    trace: &Trace,
+    result: Result<&Answer, &Error>,
+    style: Style,
+    github: Option<&GitHub>,
+) {
+    let Err(error) = file.write(trace, result) else {
+        return;
+    };
+    let line = match github {
+        Some(_) => github::warning(&error.to_string()),
+        None => format!("{} {error}", style.paint("1;33", "warning:")),
+    };
+    tell(&[line]);
 }
 
 fn tell(lines: &[String]) {

@@ -178,6 +178,8 @@ mod tests {
             platform: platform.parse().unwrap(),
             digest: Digest::of(platform.as_bytes()),
             size,
+            config: Digest::of(b"config"),
+            layers: Vec::new(),
         };
         let places = [
             "ghcr.io/steinbeck/qm-nmr-calc-api",
@@ -207,6 +209,7 @@ mod tests {
                     child("linux/arm/v7", 9 << 20),
                 ],
             }],
+            moves: Vec::new(),
             pruned: Vec::new(),
             stages: [("plan", 0.01), ("build", 100.0), ("push", 42.31)]
                 .map(stage)

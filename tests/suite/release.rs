@@ -11,6 +11,8 @@ mod crowd;
 mod handover;
 /// A large image, to three places at once.
 mod large;
+/// What the HTML report says.
+mod page;
 /// What is published can be pulled, run and served.
 mod pulled;
 /// One commit, twice.

@@ -2,9 +2,10 @@
 //! Must never be changed by hand: `RPUB_UPDATE_SCHEMAS=1 cargo nextest run -E 'test(schemas_are)'` writes them.
 
 use rpub::model::{
+    journal::Progress,
     plan::PlanDocument,
     pruned::{Ended, KeptManifest, Outcome, PruneDocument, Pruned, PrunedManifest},
-    report::{PlatformReport, Published, Report, StageTime},
+    report::{LayerReport, PlatformReport, Published, Report, StageTime, TagMove},
 };
 use serde_json::Value;
 use std::{path::PathBuf, process::Command};
@@ -178,7 +179,21 @@ fn report() -> Value {
                 platform: "linux/arm/v7".parse().unwrap(),
                 digest: digest.parse().unwrap(),
                 size: 7,
+                config: digest.parse().unwrap(),
+                layers: vec![LayerReport {
+                    digest: digest.parse().unwrap(),
+                    size: 7,
+                    created_by: None,
+                }],
             }],
+        }],
+        moves: vec![TagMove {
+            image: "app".to_owned(),
+            repository: "ghcr.io/o/app".to_owned(),
+            tag: "1.2.3".to_owned(),
+            from: None,
+            to: digest.parse().unwrap(),
+            progress: Progress::Done,
         }],
         pruned: vec![pruned()],
         stages: vec![StageTime {
@@ -198,6 +213,8 @@ fn schemas_hold_for_a_report_and_refuse_what_is_none() {
         ("/images", Value::from("none")),
         ("/images/0/digest", Value::from(7)),
         ("/images/0/platforms/0/size", Value::from("7")),
+        ("/images/0/platforms/0/layers/0", Value::from("7")),
+        ("/moves/0/progress", Value::from("perhaps")),
         ("/stages/0", serde_json::json!({"name": "x"})),
         ("/images/0", serde_json::json!({"more": 1})),
     ] {

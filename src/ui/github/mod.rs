@@ -141,10 +141,12 @@ impl Heard {
 }
 
 fn warnings(texts: &[String]) -> Vec<String> {
-    texts
-        .iter()
-        .map(|text| commands::warning("rpub", text))
-        .collect()
+    texts.iter().map(|text| warning(text)).collect()
+}
+
+/// The annotation of what went wrong beside a run.
+pub(super) fn warning(text: &str) -> String {
+    commands::warning("rpub", text)
 }
 
 /// Appends to a file that the runner has made what `text` gives for the bytes that are there.

@@ -28,6 +28,8 @@ fn image(name: &str, places: &[&str], tags: &[&str]) -> Published {
             platform: "linux/amd64".parse().unwrap(),
             digest,
             size: 2_576_980,
+            config: digest,
+            layers: Vec::new(),
         }],
     }
 }
@@ -45,6 +47,7 @@ fn report(images: Vec<Published>) -> Report {
         podman: Some("4.9.3".to_owned()),
         run: None,
         images,
+        moves: Vec::new(),
         pruned: Vec::new(),
         stages: [("plan", 0.4), ("build", 41.0), ("push", 9.5)]
             .map(stage)
