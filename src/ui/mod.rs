@@ -3,6 +3,7 @@
 
 mod answer;
 mod ask;
+mod doctor;
 mod failure;
 mod github;
 mod progress;
