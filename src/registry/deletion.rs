@@ -31,11 +31,20 @@ const IN_USE: [&str; 5] = [
 ];
 
 impl Remote {
-    /// Whether the registry deletes, and lets us: asked for a digest that nobody has. Services that keep accounts of
-    /// their own may answer that in any way, and are not asked.
+    /// Whether the registry deletes, and lets us. A plain one is asked to delete a digest that nobody has; GitHub is asked
+    /// for its list only, which already needs a login; Docker Hub is not asked.
     pub async fn may_delete(&self) -> Delete {
+        if let Api::Ghcr(ghcr) = &self.registry.0.api {
+            return match self.packaged_versions(ghcr).await {
+                Err(fault) if matches!(fault.class, Class::Permission | Class::Auth) => {
+                    Delete::NotPermitted
+                }
+                _ => Delete::Unknown,
+            };
+        }
         let mut nobody = [0; 32];
-        if !matches!(self.registry.0.api, Api::Plain) || getrandom::fill(&mut nobody).is_err() {
+        let plain = matches!(self.registry.0.api, Api::Plain);
+        if !plain || getrandom::fill(&mut nobody).is_err() {
             return Delete::Unknown;
         }
         let digest = Digest::of(&nobody);

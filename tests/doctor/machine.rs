@@ -182,13 +182,18 @@ impl Machine {
 
     /// Starts a script as root, which runs on until the machine ends.
     pub(crate) fn start_as_root(&self, script: &str, until_there: &Path) {
-        self.inside()
-            .args(["setsid", "sh", "-c", script])
+        let started = self
+            .inside()
+            .args([
+                "sh",
+                "-c",
+                "setsid sh -c \"$1\" >/dev/null 2>&1 &",
+                "sh",
+                script,
+            ])
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+            .status();
+        assert!(started.unwrap().success());
         let deadline = Instant::now() + Duration::from_mins(1);
         while !until_there.exists() {
             assert!(

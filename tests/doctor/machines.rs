@@ -80,6 +80,18 @@ fn a_namespace_from_before_the_ids_were_there() {
         fixed.stderr
     );
     break_it();
+    // On a terminal somebody is asked first.
+    let ask = |answer: &str| {
+        let output = machine.user(&format!(
+            "{{ sleep 20; echo {answer}; sleep 20; }} | script -qec 'rpub doctor --fix' /dev/null"
+        ));
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(said.contains("Run this?"), "{said}");
+        output.status.code()
+    };
+    assert_eq!(ask("no"), Some(6));
+    assert_eq!(ask("yes"), Some(0));
+    break_it();
     let unasked = machine.doctor("", "--fix");
     assert_eq!(unasked.code, 6);
     assert_eq!(unasked.document["fixed"], serde_json::json!([]));

@@ -352,10 +352,12 @@ const LITTLE_ROOM: u64 = 5 << 30;
 /// The room for something: its check's name, its folder, how much is free there, and what frees some.
 pub fn space(check: &str, folder: &str, free: u64, remedy: Option<Remedy>) -> Finding {
     let found = format!("{} MiB free at {folder}", free >> 20);
-    let severity = match free {
-        ..NO_ROOM => Severity::Broken,
-        ..LITTLE_ROOM => Severity::Warning,
-        _ => return ok(check, found),
+    let severity = if free < NO_ROOM {
+        Severity::Broken
+    } else if free < LITTLE_ROOM {
+        Severity::Warning
+    } else {
+        return ok(check, found);
     };
     new(check, severity, found)
         .why("an image is there several times while it is built and pushed; a full disk ends the build")

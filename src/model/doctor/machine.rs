@@ -1,11 +1,9 @@
 //! Decides whether this user can run rootless podman on this machine: ids, their programs, namespaces, folders, cgroups.
 //! Must never call a machine broken for what podman does without.
 
+use super::ids::{self, IDS};
 use super::system::Distribution;
 use super::{Area, Finding, Remedy, Severity, quoted};
-
-/// How many ids rootless podman wants: images have users up to 65535.
-pub const IDS: u64 = 65_536;
 
 /// What was seen of the machine.
 #[derive(Debug, Clone)]
@@ -45,8 +43,8 @@ pub struct User {
     pub gid: u32,
     /// Where rpub itself is.
     pub rpub: String,
-    /// Who called sudo.
-    pub behind_sudo: Option<String>,
+    /// Who could run it instead of root: who called sudo, else the first ordinary user.
+    pub instead: Option<String>,
 }
 
 /// A program that needs privileges.
@@ -138,112 +136,35 @@ pub enum Tun {
     Open,
 }
 
-fn ok(check: &str, found: impl Into<String>) -> Finding {
+pub(super) fn ok(check: &str, found: impl Into<String>) -> Finding {
     Finding::new(check, Area::Machine, Severity::Ok, found)
 }
 
-fn broken(check: &str, found: impl Into<String>) -> Finding {
+pub(super) fn broken(check: &str, found: impl Into<String>) -> Finding {
     Finding::new(check, Area::Machine, Severity::Broken, found)
 }
 
 /// All that needs no podman.
 pub fn findings(machine: &Machine) -> Vec<Finding> {
     let user = &machine.user;
-    let mut found = vec![self::user(user)];
+    let mut found = vec![ids::user(user)];
     if user.uid == 0 {
         // The rest is about rootless podman, which root does not have.
         return found;
     }
     let is_uid = [("subuid", &machine.subuid), ("subgid", &machine.subgid)];
-    found.extend(is_uid.map(|(check, text)| ids(check, text.as_deref(), user)));
+    found.extend(is_uid.map(|(check, text)| ids::range(check, text.as_deref(), user)));
     for (name, program) in [
         ("newuidmap", &machine.newuidmap),
         ("newgidmap", &machine.newgidmap),
     ] {
-        found.push(self::program(name, program, machine.distribution));
+        found.push(ids::program(name, program, machine.distribution));
     }
     found.push(runtime_folder(&machine.runtime, user));
     found.extend(machine.lingers.map(|lingers| lingering(lingers, user)));
     found.push(cgroups(machine.cgroups, machine.runtime.systemd));
     found.push(tun(&machine.tun, machine.runtime.systemd));
     found
-}
-
-fn user(user: &User) -> Finding {
-    if user.uid != 0 {
-        return ok("user", format!("{} ({})", user.name, user.uid));
-    }
-    let who = user.behind_sudo.as_deref().unwrap_or("USER");
-    broken("user", "rpub runs as root")
-        .why("root's podman is rootful, and its images are root's: rpub uses rootless podman only")
-        .mend(Remedy::by_root(format!(
-            "runuser --login {} --command {}",
-            quoted(who),
-            quoted(&format!("{} doctor", quoted(&user.rpub)))
-        )))
-}
-
-/// Whether a user has enough subordinate ids, by name or by number.
-fn ids(check: &str, text: Option<&str>, user: &User) -> Finding {
-    let file = format!("/etc/{check}");
-    let number = user.uid.to_string();
-    let ranges: Vec<(&str, u64, u64)> =
-        text.unwrap_or_default().lines().filter_map(range).collect();
-    let of_user = |owner: &str| owner == user.name || owner == number;
-    let own: Vec<_> = ranges.iter().filter(|(owner, ..)| of_user(owner)).collect();
-    let count: u64 = own
-        .iter()
-        .fold(0, |sum, (_, _, count)| sum.saturating_add(*count));
-    if count >= IDS {
-        return ok(check, format!("{count} ids of {} in {file}", user.name));
-    }
-    // After the last range that anybody has, so that no two users share ids.
-    let ends = ranges
-        .iter()
-        .map(|(_, first, count)| first.saturating_add(*count));
-    let first = ends.max().unwrap_or(0).max(100_000);
-    let found = if count == 0 {
-        format!("{} has no ids in {file}", user.name)
-    } else {
-        format!("{} has only {count} ids in {file}", user.name)
-    };
-    broken(check, found)
-        .why("rootless podman gives the users in an image ids of this range; without it images cannot be unpacked")
-        .mend(Remedy::by_root(format!(
-            "usermod --add-{check}s {first}-{} {}",
-            first + IDS - 1,
-            quoted(&user.name)
-        )))
-}
-
-/// `owner:first:count`
-fn range(line: &str) -> Option<(&str, u64, u64)> {
-    let mut parts = line.trim().split(':');
-    let owner = parts.next()?;
-    Some((
-        owner,
-        parts.next()?.parse().ok()?,
-        parts.next()?.parse().ok()?,
-    ))
-}
-
-fn program(name: &str, program: &Program, distribution: Distribution) -> Finding {
-    const WHY: &str = "podman asks it to map the user's subordinate ids, which only root may do";
-    match program {
-        Program::Missing => broken(name, format!("{name} is not installed"))
-            .why(WHY)
-            .mend(Remedy::by_root(distribution.install(name))),
-        Program::There {
-            path,
-            privileged: false,
-        } => broken(
-            name,
-            format!("{path} is neither setuid root nor has file capabilities"),
-        )
-        .why(WHY)
-        .mend(Remedy::by_root(format!("chmod u+s {}", quoted(path)))),
-        Program::There { path, .. } => ok(name, path),
-    }
 }
 
 /// Whether podman can make a user's namespace, and made it with all the ids that there are now.
@@ -307,7 +228,8 @@ fn runtime_folder(runtime: &Runtime, user: &User) -> Finding {
     if let Folder::There { mode, .. } = folder
         && good(folder)
     {
-        if mode & 0o077 == 0 {
+        let of_others = mode & 0o077;
+        if of_others == 0 {
             return ok(CHECK, path);
         }
         return Finding::new(

@@ -1,6 +1,7 @@
 //! Decides that machines are judged as they are: ids, programs, switches, folders, cgroups.
 //! Must never look at the machine that the tests run on.
 
+use super::super::ids::{ordinary, program, range};
 use super::*;
 
 fn user() -> User {
@@ -9,7 +10,7 @@ fn user() -> User {
         uid: 1000,
         gid: 1000,
         rpub: "/usr/bin/rpub".to_owned(),
-        behind_sudo: None,
+        instead: None,
     }
 }
 
@@ -62,7 +63,7 @@ fn a_machine_as_it_should_be_has_nothing_to_mend() {
 fn root_is_told_to_be_somebody_else_and_nothing_more() {
     let mut machine = machine();
     machine.user.uid = 0;
-    machine.user.behind_sudo = Some("u".to_owned());
+    machine.user.instead = Some("u".to_owned());
     let found = findings(&machine);
     assert_eq!(found.len(), 1);
     assert!(found[0].is_broken());
@@ -70,6 +71,15 @@ fn root_is_told_to_be_somebody_else_and_nothing_more() {
         command(&found[0]),
         "runuser --login u --command '/usr/bin/rpub doctor'"
     );
+}
+
+#[test]
+fn somebody_else_is_a_person_who_can_log_in() {
+    let passwd = "root:x:0:0::/root:/bin/bash\nd:x:1000:1::/:/usr/sbin/nologin\nx\nu:x:1001:1::/home/u:/bin/sh\n";
+    assert_eq!((ordinary(passwd), ordinary("")), (Some("u"), None));
+    let mut machine = machine();
+    machine.user.uid = 0;
+    assert!(command(&findings(&machine)[0]).starts_with("useradd --create-home rpub && runuser"));
 }
 
 #[test]
@@ -90,7 +100,7 @@ fn ids_count_by_name_and_number_and_new_ones_are_nobodys() {
             "usermod --add-subuids 165536-231071 u",
         ),
     ] {
-        let finding = ids("subuid", text, &user());
+        let finding = range("subuid", text, &user());
         assert_eq!(command(&finding), remedy, "{text:?}");
         assert_eq!(finding.is_broken(), !remedy.is_empty());
     }
@@ -154,6 +164,7 @@ fn the_kernels_switches_are_told_apart() {
 
 #[test]
 fn runtime_folders_are_ours_closed_and_there() {
+    use Severity::{Broken, Ok, Warning};
     let open = Folder::There {
         uid: 1000,
         mode: 0o755,
@@ -164,7 +175,6 @@ fn runtime_folders_are_ours_closed_and_there() {
         mode: 0o700,
         writable: false,
     };
-    use Severity::{Broken, Ok, Warning};
     for (set, usual, severity, remedy) in [
         (None, GOOD, Ok, ""),
         (Some(("/x", GOOD)), Folder::Missing, Ok, ""),

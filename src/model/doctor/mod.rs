@@ -3,7 +3,9 @@
 
 /// podman, its helpers, its sockets, its storage.
 pub mod engine;
-/// The user, its ids and folders, the kernel.
+/// Subordinate ids, and what maps them.
+pub mod ids;
+/// Folders and the kernel.
 pub mod machine;
 /// rpub.toml and the Containerfiles.
 pub mod project;

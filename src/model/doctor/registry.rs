@@ -35,6 +35,7 @@ pub enum Login {
 
 /// How far it went.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "there is one for each registry")]
 pub enum Seen {
     /// The name does not resolve, in the resolver's words.
     NoName(String),
@@ -132,26 +133,43 @@ fn edit(registry: &Registry) -> Remedy {
 
 /// A login, into the file that had the old one.
 fn log_in(registry: &Registry) -> Remedy {
-    let file = match &registry.login {
-        Some(Login::File(path)) => format!(" --authfile {}", quoted(path)),
-        // A file goes before a variable.
-        _ => String::new(),
-    };
     let plain = if registry.insecure {
         " --tls-verify=false"
     } else {
         ""
     };
+    let file = authfile(registry);
     Remedy::by_hand(format!("podman login{plain}{file} {}", registry.host))
+}
+
+/// The same, where the old one is taken, but may too little: podman would not ask for another.
+fn log_in_anew(registry: &Registry) -> Remedy {
+    let mut remedy = log_in(registry);
+    if let Some(Login::File(_)) = registry.login {
+        let (file, host) = (authfile(registry), &registry.host);
+        remedy.command = format!("podman logout{file} {host} && {}", remedy.command);
+    }
+    remedy
+}
+
+fn authfile(registry: &Registry) -> String {
+    match &registry.login {
+        Some(Login::File(path)) => format!(" --authfile {}", quoted(path)),
+        // A file goes before a variable.
+        _ => String::new(),
+    }
 }
 
 fn failed(registry: &Registry, fault: &Fault) -> Finding {
     let host = &registry.host;
     let what = fault.what();
     match (fault.class, &registry.login) {
-        (Class::Auth, None) => broken(LOGIN, format!("{host} wants a login, and none was found"))
-            .why("whoever pushes must say who he is")
-            .mend(log_in(registry)),
+        (Class::Auth, None) => broken(
+            LOGIN,
+            format!("{host} wants a login, and none was found: {what}"),
+        )
+        .why("whoever pushes must say who he is")
+        .mend(log_in(registry)),
         (Class::Auth, Some(login)) => broken(
             LOGIN,
             format!("{host} refuses the login of {}: {what}", whence(login)),
@@ -205,7 +223,7 @@ fn forbidden(registry: &Registry, repository: &str, fault: &Fault) -> Finding {
         ),
     )
     .why("it needs a token that may write: on GHCR write:packages, on Docker Hub read and write")
-    .mend(log_in(registry))
+    .mend(log_in_anew(registry))
 }
 
 fn deletion(host: &str, delete: Delete) -> Finding {
@@ -293,6 +311,12 @@ mod tests {
                 answers(Err(fault(Class::Server, "")), Ok(())),
                 "registry",
                 "",
+            ),
+            (
+                file(),
+                answers(Ok(()), push(Class::Permission)),
+                PUSH,
+                "podman logout --authfile /r/auth.json h:1 && podman login --tls-verify=false --authfile /r/auth.json h:1",
             ),
             (
                 Some(Login::Variable("GITHUB_TOKEN")),

@@ -3,6 +3,7 @@
 
 use super::Asked;
 use crate::model::doctor::{
+    ids,
     machine::{Cgroups, Folder, Machine, Program, Runtime, Switches, Tun, User},
     system::Distribution,
 };
@@ -63,7 +64,10 @@ fn user(asked: &Asked) -> User {
         uid: uid.as_raw(),
         gid: unistd::getegid().as_raw(),
         rpub: rpub.map_or_else(|| "rpub".to_owned(), |path| path.display().to_string()),
-        behind_sudo: (asked.env)("SUDO_USER"),
+        instead: (asked.env)("SUDO_USER").or_else(|| {
+            let passwd = fs::read_to_string("/etc/passwd").ok()?;
+            ids::ordinary(&passwd).map(str::to_owned)
+        }),
     }
 }
 
@@ -149,5 +153,9 @@ fn tun() -> Tun {
 pub(super) fn free(folder: &Path) -> Option<u64> {
     let there = folder.ancestors().find(|path| path.exists())?;
     let found = statvfs::statvfs(there).ok()?;
-    Some(u64::from(found.blocks_available()).saturating_mul(found.fragment_size()))
+    Some(
+        found
+            .blocks_available()
+            .saturating_mul(found.fragment_size()),
+    )
 }
