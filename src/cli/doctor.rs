@@ -51,7 +51,6 @@ impl Args {
             url: global.url.clone(),
             env: world.env.clone(),
             events: world.events.clone(),
-            cancel: world.cancel.clone(),
             // One that was named must be there; without any there is nothing to look at.
             project: (global.config != Path::new(config::FILE) || global.config.exists())
                 .then(|| global.context(world)),

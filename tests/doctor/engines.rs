@@ -113,7 +113,8 @@ fn a_podman_that_is_rootful() {
     let path = machine.file("rootful.sock");
     let url = format!("unix://{}", path.display());
     // The copy of /var is an overlay, and root's podman cannot have another on top of it.
-    let service = format!("exec podman --storage-driver vfs system service --time=0 {url}");
+    machine.root("mkdir -p /var/lib/containers && mount -t tmpfs tmpfs /var/lib/containers");
+    let service = format!("exec podman system service --time=0 {url}");
     machine.start_as_root(&service, &path);
     machine.root(&format!("chmod 777 {}", path.display()));
     machine.heals("socket", 6, &format!("export CONTAINER_HOST={url}"));

@@ -83,7 +83,7 @@ fn a_namespace_from_before_the_ids_were_there() {
     // On a terminal somebody is asked first.
     let ask = |answer: &str| {
         let output = machine.user(&format!(
-            "{{ sleep 20; echo {answer}; sleep 20; }} | script -qec 'rpub doctor --fix' /dev/null"
+            "{{ echo {answer}; sleep 3; }} | script -qec 'rpub doctor --fix' /dev/null"
         ));
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(said.contains("Run this?"), "{said}");

@@ -68,9 +68,7 @@ pub(super) async fn look(asked: &Asked, machine: &Machine, found: &mut Vec<Findi
     };
     found.extend(machine::namespaces(machine.switches, &tried).filter(|_| !is_root));
     let whole = whole && !found.iter().any(Finding::is_broken);
-    if whole {
-        storage(asked, &connect, found).await;
-    }
+    let whole = whole && storage(asked, &connect, found).await;
     spool(asked, found);
     let places = places(asked, &connect).await;
     let socket = judge::sockets(&places);
@@ -144,19 +142,20 @@ async fn namespace(connect: &Connect) -> Tried {
     }
 }
 
-async fn storage(asked: &Asked, connect: &Connect, found: &mut Vec<Finding>) {
+/// Whether podman tells of itself at all.
+async fn storage(asked: &Asked, connect: &Connect, found: &mut Vec<Finding>) -> bool {
     let folder = connect.runtime_dir.as_deref();
     let command = process::podman(folder, &["info", "--format", "json"]);
     let said = process::run(command, FIRST_START).await;
     let info: Value = match said.map(|text| serde_json::from_str(&text)) {
         Ok(Ok(info)) => info,
-        Ok(Err(_)) => return,
+        Ok(Err(_)) => return true,
         Err(words) => {
             found.extend(judge::used(
                 &Used::Failed(format!("podman info fails: {words}")),
                 &[],
             ));
-            return;
+            return false;
         }
     };
     let text = |pointer: &str| {
@@ -192,6 +191,7 @@ async fn storage(asked: &Asked, connect: &Connect, found: &mut Vec<Finding>) {
             Some(remedy),
         ));
     }
+    true
 }
 
 /// The room where blobs wait on their way.

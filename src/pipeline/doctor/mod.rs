@@ -19,7 +19,6 @@ use crate::{
     podman::Connect,
 };
 use std::{path::PathBuf, sync::Arc, time::Duration};
-use tokio_util::sync::CancellationToken;
 
 /// How long a socket may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -40,8 +39,6 @@ pub struct Asked {
     pub env: Arc<Env>,
     /// Where progress is told.
     pub events: Events,
-    /// Cancelled when the user asks to stop.
-    pub cancel: CancellationToken,
 }
 
 impl Asked {
@@ -64,7 +61,7 @@ pub async fn diagnose(asked: &Asked) -> Diagnosis {
     let machine = machine::look(asked);
     let mut found = crate::model::doctor::machine::findings(&machine);
     let engine = engine::look(asked, &machine, &mut found).await;
-    project::look(asked, &machine, &engine, &mut found).await;
+    project::look(asked, &machine, &engine, &mut found);
     if let Some(context) = asked.context() {
         registries::look(context, &asked.config, &mut found).await;
     }

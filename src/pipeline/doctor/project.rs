@@ -21,13 +21,7 @@ use std::{collections::BTreeSet, path::Path};
 /// No Containerfile is larger.
 const LIMIT: u64 = 1 << 20;
 
-#[allow(clippy::unused_async, reason = "as the others of its kind")]
-pub(super) async fn look(
-    asked: &Asked,
-    machine: &Machine,
-    engine: &Seen,
-    found: &mut Vec<Finding>,
-) {
+pub(super) fn look(asked: &Asked, machine: &Machine, engine: &Seen, found: &mut Vec<Finding>) {
     let shown = asked.config.display().to_string();
     let context = match &asked.project {
         None => return found.push(judge::no_config(&shown, &machine.user.rpub)),
