@@ -4,6 +4,7 @@
 mod assemble;
 mod build;
 mod caches;
+mod doctor;
 mod init;
 mod plan;
 mod prune;
@@ -145,6 +146,7 @@ enum Command {
     Prune(prune::Args),
     Status(status::Args),
     Serve(serve::Args),
+    Doctor(doctor::Args),
 }
 
 /// What a command needs of the process around it.
@@ -191,6 +193,7 @@ impl Cli {
         match self.command {
             Command::Serve(args) => args.run(world, answer).await,
             Command::Init(args) => args.run(self.global, world).await,
+            Command::Doctor(args) => Box::pin(args.run(self.global, world)).await,
             Command::Status(_) => status::Args::run(&*world.env),
             Command::Plan(args) => args.run(&self.global.context(world)?, format),
             // Boxed: a build's state is large.

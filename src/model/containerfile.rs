@@ -201,7 +201,7 @@ fn escape_character(text: &str) -> char {
 }
 
 /// The here-documents that a RUN, COPY or ADD opens: each one's last line, and whether tabs before it are cut (`<<-`).
-fn here_documents(instruction: &str) -> Vec<(String, bool)> {
+pub(super) fn here_documents(instruction: &str) -> Vec<(String, bool)> {
     let keyword = instruction.split_whitespace().next().unwrap_or_default();
     if !["RUN", "COPY", "ADD"]
         .iter()

@@ -7,6 +7,8 @@ pub mod bases;
 pub mod containerfile;
 /// sha256 digests.
 pub mod digest;
+/// What is wrong with a machine, a project, its registries.
+pub mod doctor;
 /// What a registry answered when it did not do as asked, and what the policy says to that.
 pub mod fault;
 /// What `latest` named before.

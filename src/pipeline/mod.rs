@@ -27,6 +27,8 @@ mod whole;
 pub mod assemble;
 /// podman builds; what was built is checked.
 pub mod build;
+/// What is wrong, and what mends it.
+pub mod doctor;
 /// A folder gets its rpub.toml and its workflow.
 pub mod init;
 /// What is written down, on disk.

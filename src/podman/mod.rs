@@ -20,6 +20,8 @@ mod context;
 mod libpod;
 /// Manifest lists and pushes.
 mod lists;
+/// How sockets behave, without using or starting any.
+mod look;
 /// Which processes there are.
 mod processes;
 /// Our own child `podman system service`.
@@ -36,6 +38,8 @@ pub use cache::BuildCache;
 pub use check::check_built;
 pub use client::Inspected;
 pub use lists::Login;
+pub use look::look;
+pub use service::environment;
 pub use socket::Connect;
 pub use steps::{Steps, fetched, step};
 

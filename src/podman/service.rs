@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
+use std::ffi::OsString;
 use std::fs::{File, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -313,6 +314,17 @@ fn make_namespace(mut command: Command, patience: Duration) {
     }
 }
 
+/// What of rpub's environment a podman is given.
+pub fn environment() -> impl Iterator<Item = (OsString, OsString)> {
+    std::env::vars_os().filter(|(key, _)| {
+        let key = key.to_string_lossy();
+        PASSED_ON.contains(&key.as_ref())
+            || PASSED_ON_PREFIXES
+                .iter()
+                .any(|prefix| key.starts_with(prefix))
+    })
+}
+
 /// podman, with neither arguments yet nor rpub's secrets, in a process group of its own.
 fn command(connect: &Connect, folder: &Path) -> Result<Command> {
     let stderr = stderr_in(folder);
@@ -321,13 +333,7 @@ fn command(connect: &Connect, folder: &Path) -> Result<Command> {
     let mut command = Command::new(&connect.podman);
     command
         .env_clear()
-        .envs(std::env::vars_os().filter(|(key, _)| {
-            let key = key.to_string_lossy();
-            PASSED_ON.contains(&key.as_ref())
-                || PASSED_ON_PREFIXES
-                    .iter()
-                    .any(|prefix| key.starts_with(prefix))
-        }))
+        .envs(environment())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(stderr)

@@ -108,7 +108,7 @@ async fn find(connect: &Connect) -> Result<(PathBuf, Option<Service>)> {
 }
 
 /// The path in a URL that the user gave.
-fn socket_path(url: &str, origin: &str) -> Result<PathBuf> {
+pub(super) fn socket_path(url: &str, origin: &str) -> Result<PathBuf> {
     let path = match url.split_once("://") {
         None => url,
         Some(("unix", path)) => path,

@@ -6,6 +6,7 @@ use super::challenge::Challenge;
 use super::credentials::{Credential, CredentialSource, basic};
 use super::scope::{Scope, adds};
 use super::transport::{Call, Payload, Transport};
+use crate::model::doctor::registry::Login;
 use crate::model::fault::{Class, Fault};
 use crate::model::reference::{Host, RepositoryName};
 use bytes::Bytes;
@@ -71,6 +72,12 @@ impl Auth {
             secrets: Mutex::default(),
             serial: Mutex::default(),
         }
+    }
+
+    /// Where the login for a repository is, if there is one.
+    pub(super) async fn whence(&self, name: &RepositoryName) -> Result<Option<Login>, Fault> {
+        let located = self.credentials.locate(&self.host, name).await?;
+        Ok(located.map(|(_, login)| login))
     }
 
     /// What to send along with a request, where the registry has asked before.

@@ -3,6 +3,7 @@
 
 use super::helper;
 use crate::error::Error;
+use crate::model::doctor::registry::Login;
 use crate::model::fault::{Class, Fault};
 use crate::model::reference::{Host, RepositoryName};
 use base64::Engine as _;
@@ -127,6 +128,16 @@ impl CredentialSource {
         if let Some(fixed) = &self.fixed {
             return Ok(Some(fixed.clone()));
         }
+        let located = self.locate(host, name).await?;
+        Ok(located.map(|(credential, _)| credential))
+    }
+
+    /// The same, and where it is.
+    pub(super) async fn locate(
+        &self,
+        host: &Host,
+        name: &RepositoryName,
+    ) -> Result<Option<(Credential, Login)>, Fault> {
         for path in self.files() {
             let broken = |what: String| {
                 Fault::new(
@@ -144,10 +155,16 @@ impl CredentialSource {
             let file = AuthFile::parse(&text).map_err(|what| broken(what.to_owned()))?;
             if let Some(found) = self.in_file(&file, host, name).await.map_err(broken)? {
                 tracing::debug!(%host, file = %path.display(), "a login was found");
-                return Ok(Some(found));
+                return Ok(Some((found, Login::File(path.display().to_string()))));
             }
         }
-        Ok(self.in_ci(host))
+        let variable = if host.as_str() == "ghcr.io" {
+            "GITHUB_TOKEN"
+        } else {
+            "DOCKERHUB_TOKEN"
+        };
+        let found = self.in_ci(host);
+        Ok(found.map(|found| (found, Login::Variable(variable))))
     }
 
     fn files(&self) -> Vec<PathBuf> {

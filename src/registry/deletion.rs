@@ -6,6 +6,7 @@ use super::answer::Answer;
 use super::scope::Access;
 use super::service::Api;
 use crate::model::digest::Digest;
+use crate::model::doctor::registry::Delete;
 use crate::model::fault::{Class, Fault};
 use crate::model::retention::{Deleted, Deletion, Refusal};
 use reqwest::Method;
@@ -30,6 +31,34 @@ const IN_USE: [&str; 5] = [
 ];
 
 impl Remote {
+    /// Whether the registry deletes, and lets us. A plain one is asked to delete a digest that nobody has; GitHub is asked
+    /// for its list only, which already needs a login; Docker Hub is not asked.
+    pub async fn may_delete(&self) -> Delete {
+        if let Api::Ghcr(ghcr) = &self.registry.0.api {
+            return match self.packaged_versions(ghcr).await {
+                Err(fault) if matches!(fault.class, Class::Permission | Class::Auth) => {
+                    Delete::NotPermitted
+                }
+                _ => Delete::Unknown,
+            };
+        }
+        let mut nobody = [0; 32];
+        let plain = matches!(self.registry.0.api, Api::Plain);
+        if !plain || getrandom::fill(&mut nobody).is_err() {
+            return Delete::Unknown;
+        }
+        let digest = Digest::of(&nobody);
+        match self.tried(|_| self.delete_once(digest, false)).await {
+            Ok(Try::Done(Deleted::Before)) => Delete::Yes,
+            Ok(Try::Done(Deleted::Refused(Refusal::Never))) => Delete::Never,
+            Ok(Try::Done(Deleted::Refused(Refusal::NotPermitted))) => Delete::NotPermitted,
+            Err(fault) if matches!(fault.class, Class::Permission | Class::Auth) => {
+                Delete::NotPermitted
+            }
+            _ => Delete::Unknown,
+        }
+    }
+
     /// Deletes a manifest by digest, and with it every tag that names it: Docker Hub and plain registries.
     pub(super) async fn delete_manifest(&self, deletion: &Deletion) -> Result<Deleted, Fault> {
         let digest = deletion.digest();

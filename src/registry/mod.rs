@@ -25,6 +25,7 @@ pub use remote::Remote;
 
 use crate::error::Error;
 use crate::events::Events;
+use crate::model::doctor::registry::Login;
 use crate::model::fault::{Class, Fault, Policy};
 use crate::model::reference::{Host, Place, Repository, RepositoryName};
 use crate::model::spec::Service;
@@ -194,6 +195,11 @@ impl Registry {
                 name,
             },
         }
+    }
+
+    /// Where the login for one of its repositories is; none where none is found.
+    pub async fn login(&self, name: &RepositoryName) -> Result<Option<Login>, Fault> {
+        self.0.auth.whence(&self.api_name(name)).await
     }
 
     fn api_name(&self, name: &RepositoryName) -> RepositoryName {

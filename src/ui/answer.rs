@@ -3,6 +3,7 @@
 
 use crate::error::Error;
 use crate::model::{
+    doctor::Diagnosis,
     journal::UnfinishedDocument,
     matrix::Matrix,
     plan::PlanDocument,
@@ -33,6 +34,8 @@ pub enum Answer {
     Pruned(PruneDocument),
     /// `rpub status`.
     Unfinished(Vec<UnfinishedDocument>),
+    /// `rpub doctor`.
+    Diagnosed(Diagnosis),
     /// `rpub init`.
     Started(InitDocument),
     /// `rpub serve`, while it serves.
@@ -64,11 +67,12 @@ struct Records<'a> {
 }
 
 impl Answer {
-    /// What is wrong although there is a result: a prune that left something to do.
+    /// What is wrong although there is a result: a prune that left something to do, a machine that is broken.
     pub fn incomplete(&self) -> Option<Error> {
         match self {
             Answer::Released(report) => super::pruned::incomplete(&report.pruned),
             Answer::Pruned(document) => super::pruned::incomplete(&document.repositories),
+            Answer::Diagnosed(diagnosis) => super::doctor::broken(diagnosis),
             _ => None,
         }
     }
@@ -82,6 +86,7 @@ impl Answer {
             Answer::Pushed(records) => versioned(&Records { records }),
             Answer::Released(report) | Answer::Verified(report) => document(report),
             Answer::Pruned(pruned) => document(pruned),
+            Answer::Diagnosed(diagnosis) => document(diagnosis),
             Answer::Unfinished(releases) => versioned(&Releases { releases }),
             Answer::Started(init) => versioned(init),
             Answer::Serving(serving) => versioned(serving),
@@ -118,6 +123,7 @@ impl Answer {
             Answer::Released(report) => super::released::text("released", report, columns),
             Answer::Verified(report) => super::released::text("verified", report, columns),
             Answer::Pruned(document) => super::pruned::text(&document.repositories),
+            Answer::Diagnosed(diagnosis) => super::doctor::text(diagnosis),
             Answer::Unfinished(releases) => unfinished(releases),
             Answer::Started(init) => started(init),
             Answer::Serving(serving) => {

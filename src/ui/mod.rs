@@ -4,6 +4,7 @@
 mod answer;
 mod ask;
 mod board;
+mod doctor;
 mod failure;
 mod github;
 mod line;

@@ -7,6 +7,7 @@ use std::process::Command;
 
 const COMMANDS: &[&str] = &[
     "init", "plan", "build", "push", "assemble", "verify", "release", "prune", "status", "serve",
+    "doctor",
 ];
 
 /// What a run in a folder with `toml` says: its command line, exit code, stdout and stderr.

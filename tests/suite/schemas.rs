@@ -2,6 +2,8 @@
 //! Must never be changed by hand: `RPUB_UPDATE_SCHEMAS=1 cargo nextest run -E 'test(schemas_are)'` writes them.
 
 use rpub::model::{
+    doctor::{Diagnosis, Fixed, machine, project, registry},
+    fault::{Class, Fault},
     journal::Progress,
     plan::PlanDocument,
     pruned::{Ended, KeptManifest, Outcome, PruneDocument, Pruned, PrunedManifest},
@@ -38,6 +40,7 @@ fn schemas_are_made_from_the_types() {
         ("plan", schemars::schema_for!(PlanDocument)),
         ("report", schemars::schema_for!(Report)),
         ("prune", schemars::schema_for!(PruneDocument)),
+        ("doctor", schemars::schema_for!(Diagnosis)),
     ] {
         let mut text = serde_json::to_string_pretty(&schema).unwrap();
         text.push('\n');
@@ -156,6 +159,49 @@ fn schemas_hold_for_a_prune_and_refuse_what_is_none() {
         let mut document = right.clone();
         *document.pointer_mut(pointer).unwrap() = value;
         let complaints = complaints("prune", &document);
+        assert_ne!(complaints, Vec::<String>::new(), "{pointer}");
+    }
+}
+
+#[test]
+fn schemas_hold_for_a_diagnosis_and_refuse_what_is_none() {
+    let switches = machine::Switches {
+        max_user_namespaces: Some(0),
+        ..machine::Switches::default()
+    };
+    let fault = Fault::new(Class::Auth, "h", "", "no");
+    let registry = registry::Registry {
+        host: "h".to_owned(),
+        insecure: false,
+        config: "rpub.toml".to_owned(),
+        login: None,
+        seen: registry::Seen::Answers {
+            read: Err(fault),
+            push: Ok(()),
+            delete: registry::Delete::Unknown,
+        },
+    };
+    let mut findings = vec![project::good_config("rpub.toml", 2)];
+    findings.extend(machine::namespaces(switches, &machine::Tried::Not));
+    findings.extend(registry::findings(&registry));
+    assert_eq!(findings.len(), 3);
+    let mut diagnosis = Diagnosis::new(findings);
+    diagnosis.fixed.push(Fixed {
+        check: "x".to_owned(),
+        command: "y".to_owned(),
+        failure: Some("z".to_owned()),
+    });
+    let right = serde_json::to_value(diagnosis).unwrap();
+    assert_eq!(complaints("doctor", &right), Vec::<String>::new());
+    for (pointer, value) in [
+        ("/schema", Value::from(2)),
+        ("/findings/0/severity", Value::from("bad")),
+        ("/findings/0/remedy", Value::from("do it")),
+        ("/fixed/0", serde_json::json!({"check": "x"})),
+    ] {
+        let mut document = right.clone();
+        *document.pointer_mut(pointer).unwrap() = value;
+        let complaints = complaints("doctor", &document);
         assert_ne!(complaints, Vec::<String>::new(), "{pointer}");
     }
 }

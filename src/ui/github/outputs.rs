@@ -162,6 +162,7 @@ fn images(answer: &Answer) -> Option<Vec<Image>> {
             }
         }
         Answer::Matrix(_)
+        | Answer::Diagnosed(_)
         | Answer::Started(_)
         | Answer::Unfinished(_)
         | Answer::Pruned(_)

@@ -28,6 +28,7 @@ pub(super) fn of_result(answer: &Answer, notes: &[String]) -> Vec<String> {
         Answer::Pushed(records) => vec![pushed(records)],
         Answer::Pruned(document) => pruned(&document.repositories),
         Answer::Matrix(_)
+        | Answer::Diagnosed(_)
         | Answer::Started(_)
         | Answer::Unfinished(_)
         | Answer::Serving(_)
