@@ -16,7 +16,6 @@ use crate::{
 };
 use std::{
     path::{Path, PathBuf},
-    process::Command,
     sync::Arc,
 };
 
@@ -101,7 +100,7 @@ pub async fn look(asked: Asked<'_>) -> Result<Found> {
         env: asked.env,
         branch,
         owner,
-        podman: podman(),
+        podman: super::about::podman().ok(),
         program,
         starter,
     })
@@ -205,18 +204,6 @@ async fn docker_hub_user(authfile: Option<PathBuf>, events: &Events) -> Result<O
             Ok(None)
         }
     }
-}
-
-/// podman's version, by its own word.
-fn podman() -> Option<String> {
-    let output = Command::new("podman").arg("--version").output().ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    let version = text
-        .trim()
-        .rsplit(' ')
-        .next()
-        .filter(|_| output.status.success())?;
-    (!version.is_empty()).then(|| version.to_owned())
 }
 
 /// Writes what is missing or was written before; nothing where one of the files is somebody else's.

@@ -23,6 +23,18 @@ pub(super) fn text(error: &Error, style: Style) -> String {
     out
 }
 
+/// clap's words about wrong words, in three parts.
+pub(super) fn of_words(text: &str) -> Error {
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let what = lines.next().unwrap_or_default();
+    let tip = lines.find_map(|line| line.strip_prefix("tip: "));
+    Error::usage(
+        what.strip_prefix("error: ").unwrap_or(what),
+        "the command line",
+        tip.unwrap_or("rpub --help says what there is"),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -84,7 +84,8 @@ pub fn print(answer: &Answer, format: Format, github: Option<&GitHub>) {
         Format::Human => answer.human(),
         Format::Json | Format::GithubMatrix => answer.json(),
     };
-    if github.is_some() {
+    // What rpub itself wrote for another program is no command, and must not be changed.
+    if github.is_some() && !matches!(answer, Answer::Text(_)) {
         let harmless = github::harmless(&text);
         if harmless != text {
             text = match format {
@@ -113,6 +114,18 @@ pub fn print_error(error: &Error, style: Style, github: Option<&GitHub>) {
     };
     let mut lines = vec![github::harmless(text.trim_end())];
     lines.extend(github.failure(error));
+    tell(&lines);
+}
+
+/// What clap has to say: help and version on stdout, a wrong word on stderr; for GitHub also an annotation.
+pub fn print_words(error: &clap::Error, github: Option<&GitHub>) {
+    let Some(github) = github.filter(|_| error.use_stderr()) else {
+        let _ = error.print();
+        return;
+    };
+    let text = error.render().to_string();
+    let mut lines = vec![github::harmless(text.trim_end())];
+    lines.extend(github.failure(&failure::of_words(&text)));
     tell(&lines);
 }
 

@@ -18,6 +18,7 @@ mod relay;
 mod release;
 mod retention;
 mod schemas;
+mod shells;
 mod simulation;
 mod store;
 mod support;
