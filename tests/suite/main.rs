@@ -6,6 +6,7 @@ mod architecture;
 mod bad_input;
 mod cache;
 mod cli;
+mod failures;
 mod github;
 mod init;
 mod killed;
