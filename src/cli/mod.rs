@@ -12,6 +12,7 @@ mod plan;
 mod prune;
 mod push;
 mod release;
+mod schema;
 mod serve;
 mod status;
 mod verify;
@@ -152,6 +153,7 @@ enum Command {
     Prune(prune::Args),
     Status(status::Args),
     Serve(serve::Args),
+    Schema(schema::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -190,6 +192,7 @@ impl Cli {
         match self.command {
             Command::Serve(args) => args.run(world, answer).await,
             Command::Init(args) => args.run(self.global, world).await,
+            Command::Schema(_) => Ok(schema::Args::run()),
             Command::Completions(args) => Ok(args.run()),
             Command::Man(args) => args.run(),
             Command::Status(_) => status::Args::run(&*world.env),

@@ -4,7 +4,6 @@
 use super::plan::Env;
 use crate::podman::Connect;
 use std::{
-    io::Read as _,
     os::unix::fs::FileTypeExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -75,7 +74,7 @@ pub(super) fn podman() -> Result<String, &'static str> {
 /// One read: a version is one line.
 fn read_some(mut from: impl std::io::Read, into: &mut String) -> std::io::Result<()> {
     let mut bytes = [0; 512];
-    let length = from.by_ref().read(&mut bytes)?;
+    let length = from.read(&mut bytes)?;
     into.push_str(&String::from_utf8_lossy(&bytes[..length]));
     Ok(())
 }

@@ -16,6 +16,7 @@ const COMMANDS: &[&str] = &[
     "prune",
     "status",
     "serve",
+    "schema",
     "completions",
     "man",
 ];
