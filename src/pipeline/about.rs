@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A line for each.
 pub fn text(config: &Path, env: &Env) -> String {
-    let podman = podman().map_or_else(|why| why.to_owned(), |version| version);
+    let podman = podman().unwrap_or_else(str::to_owned);
     let lines = [
         ("rpub", env!("CARGO_PKG_VERSION").to_owned()),
         (
@@ -93,8 +93,8 @@ fn system() -> String {
 /// Where rpub would look for the engine first.
 fn socket(env: &Env) -> String {
     let named = ["RPUB_URL", "CONTAINER_HOST"].into_iter();
-    let named = named.filter_map(|name| Some((name, env(name).filter(|url| !url.is_empty())?)));
-    for (name, url) in named {
+    let mut named = named.filter_map(|name| Some((name, env(name).filter(|url| !url.is_empty())?)));
+    if let Some((name, url)) = named.next() {
         // Another URL may hold a login.
         let path = url.strip_prefix("unix://").unwrap_or(&url);
         return if path.starts_with('/') {

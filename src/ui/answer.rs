@@ -251,7 +251,7 @@ fn unfinished(releases: &[UnfinishedDocument]) -> String {
 fn started(init: &InitDocument) -> String {
     let file = |file: &FileDocument| {
         let done = word(file.done);
-        format!("{done:<9} {}", file.path)
+        format!("{done:<9} {}: {}", file.path, file.purpose)
     };
     let podman = init.podman.as_deref().map_or_else(
         || "podman is not on this machine: builds need it".to_owned(),

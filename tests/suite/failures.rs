@@ -1,5 +1,5 @@
 //! Decides that real failures end with their exit code and in three parts, and that -v says what caused them.
-//! Must never need podman: the codes that do are in `bad_input` (3, 5, 8) and `prune` (10).
+//! Must never need podman: the codes that do are in `bad_input` (3) and `prune` (10).
 
 use crate::support::registries::{Auth, RegistryProcess};
 use nix::{

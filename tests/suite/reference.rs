@@ -90,7 +90,10 @@ fn form(whole: &Value, schema: &Value) -> String {
         Some("string") => "text".to_owned(),
         Some("boolean") => "`true` or `false`".to_owned(),
         Some("integer") => format!("{} to {}", schema["minimum"], schema["maximum"]),
-        Some("array") => format!("list of {}", form(whole, &schema["items"])),
+        Some("array") => match form(whole, &schema["items"]).as_str() {
+            "table" => "tables".to_owned(),
+            items => format!("list of {items}"),
+        },
         Some("object") if schema["properties"].is_object() => "table".to_owned(),
         Some("object") => format!("table of {}", form(whole, &schema["additionalProperties"])),
         _ => alternatives("anyOf"),
@@ -135,8 +138,11 @@ fn reference_is_what_the_schema_says() {
             _ if list => format!("[[{path}]]"),
             _ => format!("[{path}]"),
         };
-        text +=
-            &format!("\n## {heading}\n\n| key | form | default | meaning |\n|---|---|---|---|\n");
+        write!(
+            text,
+            "\n## {heading}\n\n| key | form | default | meaning |\n|---|---|---|---|\n"
+        )
+        .unwrap();
         let table = if path.is_empty() {
             &schema
         } else {

@@ -168,18 +168,18 @@ fn completions_of_every_shell_name_every_command_and_option() {
 /// What bash offers for the last of these words.
 fn offered(script: &str, words: &[&str]) -> BTreeSet<String> {
     let list: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
-    let last = words.len() - 1;
+    let at = words.len() - 1;
     let line = words.join(" ");
     let text = format!(
         "{script}\n\
          complete -p rpub >&2 || exit 7\n\
-         COMP_WORDS=({}); COMP_CWORD={last}; COMP_LINE='{line}'; COMP_POINT=${{#COMP_LINE}}\n\
+         COMP_WORDS=({}); COMP_CWORD={at}; COMP_LINE='{line}'; COMP_POINT=${{#COMP_LINE}}\n\
          entry=$(complete -p rpub); entry=${{entry#*-F }}; entry=${{entry%% *}}\n\
          \"$entry\" rpub '{}' '{}'\n\
          printf '%s\\n' \"${{COMPREPLY[@]}}\"\n",
         list.join(" "),
-        words[last],
-        words[last - 1],
+        words[at],
+        words[at - 1],
     );
     let (out, err) = fed("bash", &["--norc"], &text);
     assert!(err.contains("complete"), "{err}");
