@@ -68,6 +68,8 @@ pub struct Error {
     pub hint: String,
     /// The last lines that the failing step printed, oldest first; empty for most errors.
     pub tail: Vec<String>,
+    /// What caused it, outermost first; told where more is to be said.
+    pub causes: Vec<String>,
 }
 
 /// What every fallible function above the edges returns.
@@ -87,6 +89,7 @@ impl Error {
             place: place.into(),
             hint: hint.into(),
             tail: Vec::new(),
+            causes: Vec::new(),
         }
     }
 
@@ -114,6 +117,7 @@ impl Error {
             path.display().to_string(),
             hint,
         )
+        .caused_by(Some(error))
     }
 
     /// The user, or the machine, asked us to stop (exit 5).
@@ -124,6 +128,13 @@ impl Error {
             "",
             "run the same command again to finish",
         )
+    }
+
+    /// The same error, with what caused it.
+    #[must_use]
+    pub fn caused_by(mut self, error: Option<&(dyn std::error::Error + 'static)>) -> Self {
+        self.causes = crate::model::fault::causes(error);
+        self
     }
 
     /// The same error, with the last lines of what failed.
@@ -156,6 +167,8 @@ impl From<crate::model::fault::Fault> for Error {
             _ => Kind::Registry,
         };
         let hint = fault.remedy();
-        Error::new(kind, fault.what(), fault.place(), hint)
+        let mut error = Error::new(kind, fault.what(), fault.place(), hint);
+        error.causes = fault.causes;
+        error
     }
 }

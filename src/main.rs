@@ -1,9 +1,8 @@
 //! Decides nothing: parse, tracing, cancellation, exit code.
 //! Must never hold logic.
 
-use clap::Parser as _;
 use rpub::{
-    cli::{Cli, World},
+    cli::{self, Cli, World},
     events::{Event, Events},
     pipeline::plan::Env,
     ui::{self, GitHub, Progress, Recorder, ReportFile},
@@ -15,10 +14,23 @@ use tokio_util::sync::CancellationToken;
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let style = cli.style();
     let env: Arc<Env> = Arc::new(|name| std::env::var(name).ok());
     let github = GitHub::of(&*env).map(Arc::new);
+    let words: Vec<_> = std::env::args_os().collect();
+    let cli = match Cli::read(&words) {
+        Ok(cli) => cli,
+        Err(error) => {
+            match cli::about(&error, &words, &*env) {
+                Some(about) => {
+                    let style = ui::Style::new(0, false, ui::Color::Auto);
+                    ui::print(&about, ui::Format::Human, style, None);
+                }
+                None => ui::print_words(&error, github.as_deref()),
+            }
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let style = cli.style();
     let log = ui::Log {
         github: github.is_some(),
     };

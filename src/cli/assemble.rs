@@ -27,7 +27,7 @@ pub(super) struct Args {
     )]
     digests: PathBuf,
     /// Overwrite version tags that are published with another digest
-    #[arg(long)]
+    #[arg(long, env = "RPUB_FORCE", value_parser = super::words::switch)]
     force: bool,
     #[command(flatten)]
     pub(super) report: super::reports::ReportTo,

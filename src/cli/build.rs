@@ -21,7 +21,12 @@ pub(super) struct Args {
     #[arg(value_name = "IMAGE")]
     images: Vec<String>,
     /// Build for these platforms instead of this machine's
-    #[arg(long, value_name = "OS/ARCH", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "OS/ARCH",
+        value_delimiter = ',',
+        env = "RPUB_PLATFORM"
+    )]
     platform: Vec<Platform>,
     #[command(flatten)]
     caches: super::caches::Caches,

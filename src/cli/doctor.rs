@@ -24,13 +24,13 @@ machine or podman, 7 a login or its rights, 4 a registry that cannot be reached;
 )]
 pub(super) struct Args {
     /// Run the remedies that need no root and lose nothing, after asking
-    #[arg(long)]
+    #[arg(long, env = "RPUB_FIX", value_parser = super::words::switch)]
     fix: bool,
-    /// Ask nothing; --fix wants it where there is no terminal
-    #[arg(short, long, requires = "fix")]
+    /// Of --fix: ask nothing; it wants this where there is no terminal
+    #[arg(short, long, env = "RPUB_FIX_YES", value_parser = super::words::switch)]
     yes: bool,
     /// A platform that shall be built here, whatever this machine is; repeatable
-    #[arg(long, value_name = "OS/ARCH", value_delimiter = ',')]
+    #[arg(long, value_name = "OS/ARCH", value_delimiter = ',', env = "RPUB_PLATFORM")]
     platform: Vec<Platform>,
 }
 

@@ -20,16 +20,16 @@ refused, but for --force.\n\nExamples:\n  rpub init\n  rpub init --yes --rpub OW
 )]
 pub(super) struct Args {
     /// Ask nothing; so it is without a terminal
-    #[arg(short, long)]
+    #[arg(short, long, env = "RPUB_YES", value_parser = super::words::switch)]
     yes: bool,
     /// Overwrite a workflow or an action that rpub init did not write
-    #[arg(long)]
+    #[arg(long, env = "RPUB_INIT_FORCE", value_parser = super::words::switch)]
     force: bool,
     /// Whose releases of rpub the workflow takes [default: those that this rpub is from]
-    #[arg(long, value_name = "OWNER/NAME")]
+    #[arg(long, value_name = "OWNER/NAME", env = "RPUB_REPOSITORY")]
     rpub: Option<Slug>,
-    /// Write rpub.toml alone
-    #[arg(long, conflicts_with_all = ["rpub", "force"])]
+    /// Write rpub.toml alone; --rpub and --force mean nothing then
+    #[arg(long, env = "RPUB_NO_CI", value_parser = super::words::switch)]
     no_ci: bool,
 }
 

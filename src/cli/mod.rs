@@ -1,19 +1,26 @@
 //! Decides nothing; names the commands and the flags they share.
 //! Must never hold logic that a library user would miss.
 
+mod about;
 mod assemble;
 mod build;
 mod caches;
+mod completions;
 mod doctor;
 mod init;
+mod man;
 mod plan;
 mod prune;
 mod push;
 mod release;
 mod reports;
+mod schema;
 mod serve;
 mod status;
 mod verify;
+mod words;
+
+pub use about::asked as about;
 
 use crate::{
     config,
@@ -39,10 +46,12 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, Parser)]
 #[command(name = "rpub", version, about, long_about = None, propagate_version = true, max_term_width = 100)]
 #[command(
-    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 a build failed, 4 a registry failed after all retries,\n\
+    after_help = "Examples:\n  rpub init\n  rpub plan v1.2.3\n  rpub release v1.2.3 --to ./out\n  rpub release v1.2.3\n\n\
+Exit codes: 0 done, 1 failed, 2 usage, 3 a build failed, 4 a registry failed after all retries,\n\
 5 interrupted, 6 podman not usable, 7 not authenticated or not permitted, 8 rolled back,\n\
 9 roll-back incomplete: do what the message says, 10 released, but not all that was superseded is removed.\n\n\
-Result on stdout, everything else on stderr. Start with: rpub init"
+Result on stdout, everything else on stderr. Every option has a variable, such as RPUB_FORMAT; what is typed counts more.\n\
+For a report of a bug: rpub --version --verbose"
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -83,11 +92,11 @@ struct Global {
         env = "RPUB_FORMAT"
     )]
     format: Format,
-    /// Say more; twice: much more
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    /// Say more, and of an error what caused it; twice: much more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, env = "RPUB_VERBOSE")]
     verbose: u8,
     /// Say nothing but warnings and errors; of the result, references only
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, env = "RPUB_QUIET", value_parser = words::switch)]
     quiet: bool,
     /// Colours on stderr
     #[arg(
@@ -147,6 +156,9 @@ enum Command {
     Status(status::Args),
     Serve(serve::Args),
     Doctor(doctor::Args),
+    Schema(schema::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 /// What a command needs of the process around it.
@@ -194,6 +206,9 @@ impl Cli {
             Command::Serve(args) => args.run(world, answer).await,
             Command::Init(args) => args.run(self.global, world).await,
             Command::Doctor(args) => Box::pin(args.run(self.global, world)).await,
+            Command::Schema(_) => Ok(schema::Args::run()),
+            Command::Completions(args) => Ok(args.run()),
+            Command::Man(args) => args.run(),
             Command::Status(_) => status::Args::run(&*world.env),
             Command::Plan(args) => args.run(&self.global.context(world)?, format),
             // Boxed: a build's state is large.

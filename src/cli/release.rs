@@ -24,7 +24,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR", env = "RPUB_DIGESTS")]
     digests: Option<PathBuf>,
     /// Overwrite version tags that are published with another digest
-    #[arg(long)]
+    #[arg(long, env = "RPUB_FORCE", value_parser = super::words::switch)]
     force: bool,
     #[command(flatten)]
     caches: super::caches::Caches,

@@ -4,6 +4,7 @@
 mod image;
 mod mistakes;
 mod reader;
+mod schema;
 
 use crate::{
     error::{Error, Result},
@@ -19,12 +20,19 @@ use crate::{
 use image::image;
 use mistakes::Mistakes;
 use reader::{Either, Table, Value};
+pub use schema::text as schema;
 use std::{path::Path, time::Duration};
 
 /// The file's usual name.
 pub const FILE: &str = "rpub.toml";
 /// Where images go when the file names no registry.
 pub const DEFAULT_STORE: &str = "./rpub-out";
+/// The tags of a version where the file names none.
+const RELEASE: &[&str] = &["{{version}}", "{{major}}.{{minor}}"];
+/// What moves `latest` then.
+const LATEST: &[&str] = &["release", "branch:main"];
+/// The tags of any other ref then.
+const MANUAL: &[&str] = &["manual-{{sha}}"];
 
 /// Reads the file at `path`; `env` looks environment variables up for `${NAME}` in namespaces.
 ///
@@ -178,9 +186,9 @@ fn prune_rules(file: &mut Table<'_, '_>) -> PruneRules {
 
 fn tag_rules(table: Option<Table<'_, '_>>) -> TagRules {
     let mut rules = TagRules {
-        release: templates(&["{{version}}", "{{major}}.{{minor}}"]),
-        latest: vec![LatestRule::Release, LatestRule::Branch("main".to_owned())],
-        manual: templates(&["manual-{{sha}}"]),
+        release: parsed(RELEASE),
+        latest: parsed(LATEST),
+        manual: parsed(MANUAL),
     };
     let Some(mut table) = table else {
         return rules;
@@ -218,7 +226,7 @@ fn tag_rules(table: Option<Table<'_, '_>>) -> TagRules {
     rules
 }
 
-fn templates(patterns: &[&str]) -> Vec<Template> {
+fn parsed<T: std::str::FromStr>(patterns: &[&str]) -> Vec<T> {
     // Literals of this file, parsed by a test (`the_defaults_are_valid`).
     patterns.iter().filter_map(|p| p.parse().ok()).collect()
 }

@@ -51,8 +51,15 @@ impl<'m, 'd> Table<'m, 'd> {
         self.span.clone()
     }
 
+    /// From now on `key` is known here.
+    fn ask(&mut self, key: &'static str) {
+        if !self.asked.contains(&key) {
+            self.asked.push(key);
+        }
+    }
+
     fn get(&mut self, key: &'static str) -> Option<&'d Spanned<DeValue<'d>>> {
-        self.asked.push(key);
+        self.ask(key);
         self.rows.get(key)
     }
 
@@ -83,7 +90,7 @@ impl<'m, 'd> Table<'m, 'd> {
 
     /// `key` must be there and is not; taken back if [`Table::finish`] finds it misspelled.
     pub(super) fn is_missing(&mut self, key: &'static str, hint: &str) {
-        self.asked.push(key);
+        self.ask(key);
         let (at, what) = (self.span.start, format!("[{}] {key} is missing", self.path));
         self.mistakes.push(at, what, hint, Some((at, key)));
     }
@@ -157,7 +164,7 @@ impl<'m, 'd> Table<'m, 'd> {
     {
         if self.missing(key) {
             // Nobody misses it, but it is known.
-            self.asked.push(key);
+            self.ask(key);
             return None;
         }
         self.required_parsed(key)
@@ -242,7 +249,7 @@ impl<'m, 'd> Table<'m, 'd> {
                 .is_some_and(|items| items.is_empty())
         });
         if empty {
-            self.asked.push(key);
+            self.ask(key);
             return Some(Vec::new());
         }
         let list = self.parsed_list_spanned(key)?;
@@ -302,7 +309,8 @@ impl<'m, 'd> Table<'m, 'd> {
         table
     }
 
-    fn is_table(&self, key: &str) -> Option<bool> {
+    fn is_table(&mut self, key: &'static str) -> Option<bool> {
+        self.ask(key);
         Some(self.rows.get(key)?.get_ref().is_table())
     }
 

@@ -43,6 +43,7 @@ fn parse_all_there(text: &str) -> Result<Spec> {
 fn the_defaults_are_valid() {
     let spec = parse_all_there("[[image]]\nname = \"a\"\nplatforms = [\"linux/amd64\"]\n").unwrap();
     assert_eq!(spec.tags.release.len(), 2);
+    assert_eq!(spec.tags.latest.len(), 2);
     assert_eq!(spec.tags.manual.len(), 1);
     assert_eq!(
         spec.destinations,
@@ -84,6 +85,12 @@ const MISTAKES: &[(&str, &str, usize, &[&str])] = &[
         "hostname = \"ghcr.io\"",
         11,
         &["registry.hostname", "host"],
+    ),
+    (
+        "containerfile = \"Containerfile.api\"",
+        "containrfile = \"Containerfile.api\"",
+        20,
+        &["image.containrfile", "mean \"containerfile\""],
     ),
     (
         "\"linux/arm64\"]",

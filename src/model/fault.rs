@@ -79,6 +79,8 @@ pub struct Fault {
     pub retry_after: Option<Duration>,
     /// Whether its tries are used up already, by requests that stood for it.
     pub spent: bool,
+    /// What caused it, outermost first, where a library knows more than `detail` says.
+    pub causes: Vec<String>,
 }
 
 impl Fault {
@@ -98,7 +100,15 @@ impl Fault {
             detail: one_line(&detail.into()),
             retry_after: None,
             spent: false,
+            causes: Vec::new(),
         }
+    }
+
+    /// The same fault, with what caused it.
+    #[must_use]
+    pub fn caused_by(mut self, error: Option<&(dyn std::error::Error + 'static)>) -> Self {
+        self.causes = causes(error);
+        self
     }
 
     /// Whether trying again can help.
@@ -210,6 +220,20 @@ pub fn one_line(text: &str) -> String {
         .collect()
 }
 
+/// An error and all that caused it, outermost first, each one printable line; none that holds a URL, and so perhaps a
+/// secret.
+pub fn causes(error: Option<&(dyn std::error::Error + 'static)>) -> Vec<String> {
+    let mut out: Vec<String> = Vec::new();
+    // A library may build a circle.
+    for cause in std::iter::successors(error, |error| error.source()).take(10) {
+        let text = one_line(&cause.to_string());
+        if !text.is_empty() && !text.contains("://") && !out.contains(&text) {
+            out.push(text);
+        }
+    }
+    out
+}
+
 /// A registry that asks for more patience than this gets none: the user is told instead.
 pub const LONGEST_WAIT: Duration = Duration::from_mins(5);
 
@@ -278,6 +302,21 @@ mod tests {
         ] {
             assert_eq!(Fault::new(permanent, "", "", "").wait(second), None);
         }
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Layer(&'static str, #[source] Option<Box<Layer>>);
+
+    #[test]
+    fn causes_are_told_outermost_first_and_no_url_among_them() {
+        let layer = |text, below| Layer(text, Some(Box::new(below)));
+        let error = layer(
+            "a",
+            layer("at https://x?token=s", layer("a", Layer("b\nc", None))),
+        );
+        assert_eq!(causes(Some(&error)), ["a", "b"]);
+        assert!(causes(None).is_empty());
     }
 
     #[test]

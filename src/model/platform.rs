@@ -22,22 +22,6 @@ pub struct NotAPlatform {
     pub nearest: Option<String>,
 }
 
-/// The platforms that podman can build Linux images for; GOARCH values and their usual variants.
-const KNOWN: &[&str] = &[
-    "linux/amd64",
-    "linux/arm64",
-    "linux/arm/v7",
-    "linux/arm/v6",
-    "linux/arm/v5",
-    "linux/arm",
-    "linux/386",
-    "linux/ppc64le",
-    "linux/s390x",
-    "linux/riscv64",
-    "linux/loong64",
-    "linux/mips64le",
-];
-
 /// What people write instead, and what they mean.
 const ALIASES: &[(&str, &str)] = &[
     ("amd64", "linux/amd64"),
@@ -53,6 +37,22 @@ const ALIASES: &[(&str, &str)] = &[
 ];
 
 impl Platform {
+    /// The platforms that podman can build Linux images for; GOARCH values and their usual variants.
+    pub const KNOWN: &[&str] = &[
+        "linux/amd64",
+        "linux/arm64",
+        "linux/arm/v7",
+        "linux/arm/v6",
+        "linux/arm/v5",
+        "linux/arm",
+        "linux/386",
+        "linux/ppc64le",
+        "linux/s390x",
+        "linux/riscv64",
+        "linux/loong64",
+        "linux/mips64le",
+    ];
+
     /// `linux`.
     pub fn os(&self) -> &str {
         &self.os
@@ -92,9 +92,9 @@ impl FromStr for Platform {
     type Err = NotAPlatform;
 
     fn from_str(text: &str) -> Result<Self, NotAPlatform> {
-        if KNOWN.contains(&text) {
+        if Platform::KNOWN.contains(&text) {
             let mut parts = text.split('/').map(str::to_owned);
-            // KNOWN holds two or three parts each, so the first two are there.
+            // They have two or three parts each, so the first two are there.
             return Ok(Platform {
                 os: parts.next().unwrap_or_default(),
                 arch: parts.next().unwrap_or_default(),
@@ -105,7 +105,7 @@ impl FromStr for Platform {
         let bare = lower.strip_prefix("linux/").unwrap_or(&lower);
         let alias = ALIASES.iter().find(|(alias, _)| *alias == bare);
         let nearest = alias.map(|(_, meant)| (*meant).to_owned()).or_else(|| {
-            KNOWN
+            Platform::KNOWN
                 .iter()
                 .map(|known| (strsim::damerau_levenshtein(known, &lower), known))
                 .filter(|(distance, _)| *distance <= 4)
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn known_platforms_parse_and_print() {
-        for known in KNOWN {
+        for known in Platform::KNOWN {
             assert_eq!(known.parse::<Platform>().unwrap().to_string(), *known);
         }
     }

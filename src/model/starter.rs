@@ -168,7 +168,7 @@ impl Starter {
     /// The file.
     pub fn text(&self) -> String {
         let mut out = String::from(
-            "# What rpub publishes, and where; `rpub plan` shows what that gives.\n\
+            "# What rpub publishes, and where; `rpub plan` shows what that gives, `rpub schema` has all keys, for editors.\n\
              # licenses = \"MIT\" # an SPDX expression, for the images' labels\n\n[tags]\n",
         );
         // Writing to a String cannot fail.
@@ -255,6 +255,8 @@ pub struct FileDocument {
     pub path: String,
     /// What was done.
     pub done: Done,
+    /// What it is for, and what of it to change first.
+    pub purpose: &'static str,
 }
 
 /// What `rpub init` answers.

@@ -16,7 +16,6 @@ use crate::{
 };
 use std::{
     path::{Path, PathBuf},
-    process::Command,
     sync::Arc,
 };
 
@@ -101,7 +100,7 @@ pub async fn look(asked: Asked<'_>) -> Result<Found> {
         env: asked.env,
         branch,
         owner,
-        podman: podman(),
+        podman: super::about::podman().ok(),
         program,
         starter,
     })
@@ -207,18 +206,6 @@ async fn docker_hub_user(authfile: Option<PathBuf>, events: &Events) -> Result<O
     }
 }
 
-/// podman's version, by its own word.
-fn podman() -> Option<String> {
-    let output = Command::new("podman").arg("--version").output().ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    let version = text
-        .trim()
-        .rsplit(' ')
-        .next()
-        .filter(|_| output.status.success())?;
-    (!version.is_empty()).then(|| version.to_owned())
-}
-
 /// Writes what is missing or was written before; nothing where one of the files is somebody else's.
 pub fn write(found: &Found, force: bool) -> Result<InitDocument> {
     let mut files = Vec::new();
@@ -252,12 +239,12 @@ pub fn write(found: &Found, force: bool) -> Result<InitDocument> {
     }
     let mut done = Vec::new();
     for (path, what, text) in files {
-        if matches!(what, Done::Written | Done::Replaced) {
-            let place = found.folder.join(&path);
-            whole::write(&place, text.as_bytes(), 0o644)
-                .map_err(|e| Error::io("write it", &place, &e))?;
-        }
-        done.push(FileDocument { path, done: what });
+        put(&found.folder.join(&path), what, &text)?;
+        done.push(FileDocument {
+            purpose: purpose(&path),
+            path,
+            done: what,
+        });
     }
     Ok(InitDocument {
         next: found.next(&hosts, &done),
@@ -269,6 +256,38 @@ pub fn write(found: &Found, force: bool) -> Result<InitDocument> {
             .collect(),
         podman: found.podman.clone(),
     })
+}
+
+/// Does with a file what was decided. Since it was looked at, questions may have stood open for long.
+fn put(place: &Path, what: Done, text: &str) -> Result<()> {
+    let written = match what {
+        Done::Written => whole::create(place, text.as_bytes(), 0o644),
+        Done::Replaced => whole::write(place, text.as_bytes(), 0o644),
+        Done::Unchanged | Done::Kept => Ok(()),
+    };
+    written.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => Error::usage(
+            "somebody else made it in the meantime; it is left as it is",
+            place.display().to_string(),
+            "look at it, then run rpub init again",
+        ),
+        _ => Error::io("write it", place, &error),
+    })
+}
+
+/// What a file is for, and what of it to change first.
+fn purpose(path: &str) -> &'static str {
+    match path {
+        workflow::RELEASE => {
+            "releases every version tag (v1.2.3) and every push to the branch; change nothing: rpub init writes it again"
+        }
+        workflow::ACTION => {
+            "brings rpub and podman to the workflow's machines; change nothing: rpub init writes it again"
+        }
+        _ => {
+            "what is published, and where; check first: names of images, platforms, accounts (namespace)"
+        }
+    }
 }
 
 /// What will be done with a file that shall have this text; `None` where it is somebody else's.
@@ -344,6 +363,9 @@ impl Found {
             String::new()
         };
         next.push(format!("{prefix}rpub plan v0.1.0"));
+        if self.program.is_some() {
+            next.push("git tag v0.1.0 && git push origin HEAD v0.1.0".to_owned());
+        }
         next
     }
 }

@@ -23,6 +23,8 @@ pub mod targets;
 /// Files that are the old ones or the new ones after any crash.
 mod whole;
 
+/// What a report of a bug needs to know.
+pub mod about;
 /// Digest records become manifest lists.
 pub mod assemble;
 /// podman builds; what was built is checked.

@@ -7,9 +7,24 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::Path,
 };
+use tempfile::NamedTempFile;
 
 /// Beside it, flushed to the disk, renamed over it, the folder flushed. Folders are made where they are missing.
 pub(super) fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let (file, folder) = beside(path, bytes, mode)?;
+    file.persist(path).map_err(|error| error.error)?;
+    File::open(folder)?.sync_all()
+}
+
+/// The same, but only where nothing is yet; else [`io::ErrorKind::AlreadyExists`].
+pub(super) fn create(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let (file, folder) = beside(path, bytes, mode)?;
+    file.persist_noclobber(path).map_err(|error| error.error)?;
+    File::open(folder)?.sync_all()
+}
+
+/// What will be the file, flushed to the disk, and the folder that both are in.
+fn beside<'p>(path: &'p Path, bytes: &[u8], mode: u32) -> io::Result<(NamedTempFile, &'p Path)> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     let mut file = tempfile::Builder::new()
@@ -17,6 +32,5 @@ pub(super) fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
         .tempfile_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    File::open(folder)?.sync_all()
+    Ok((file, folder))
 }

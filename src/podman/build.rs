@@ -186,6 +186,7 @@ impl Engine {
                 if !progress.error.is_empty() {
                     told.finish(on_line);
                     return Err(Failure {
+                        causes: Vec::new(),
                         status: Some(200),
                         words: one_line(&progress.error),
                     });
@@ -213,11 +214,16 @@ impl Engine {
             Err(Failure {
                 status: None,
                 words,
-            }) => Err(engine_error(
-                format!("podman broke off the build: {words}"),
-                told.place(),
-                "see podman's log (journalctl --user -u podman), then run it again",
-            )),
+                causes,
+            }) => {
+                let mut error = engine_error(
+                    format!("podman broke off the build: {words}"),
+                    told.place(),
+                    "see podman's log (journalctl --user -u podman), then run it again",
+                );
+                error.causes = causes;
+                Err(error)
+            }
             Err(failure) => Err(told.failure(&failure.words)),
         }
     }

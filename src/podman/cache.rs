@@ -108,6 +108,7 @@ impl Engine {
                 while let Some(progress) = lines.next().await? {
                     if !progress.error.is_empty() {
                         return Err(Failure {
+                            causes: Vec::new(),
                             status: Some(200),
                             words: one_line(&progress.error),
                         });

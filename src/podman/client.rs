@@ -107,11 +107,14 @@ fn is_missing(error: &podman_api::Error) -> bool {
 }
 
 fn failed(what: &str, image: &str, error: podman_api::Error) -> Error {
-    engine_error(
+    let causes = crate::model::fault::causes(std::error::Error::source(&error));
+    let mut failed = engine_error(
         format!("{what}: {}", words(error)),
         image,
         "run `podman info` to see whether podman is well, then run it again",
-    )
+    );
+    failed.causes = causes;
+    failed
 }
 
 impl Engine {

@@ -43,7 +43,7 @@ fn unreadable(path: &Path, error: &io::Error) -> Error {
         io::ErrorKind::PermissionDenied => "make it readable, or leave it out in .containerignore",
         _ => "check that path and run it again",
     };
-    trouble(format!("cannot read it: {error}"), path, hint)
+    trouble(format!("cannot read it: {error}"), path, hint).caused_by(Some(error))
 }
 
 impl Context {

@@ -3,7 +3,7 @@
 
 use super::engine_error;
 use crate::error::{Error, Result};
-use crate::model::fault::one_line;
+use crate::model::fault::{causes, one_line};
 use bytes::{Buf, BytesMut};
 use reqwest::{Method, RequestBuilder, Response};
 use serde::Deserialize;
@@ -83,6 +83,7 @@ impl Libpod {
     /// Sends, and turns a refusal into `(status, podman's words)`.
     pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
         let response = request.send().await.map_err(|error| Failure {
+            causes: causes(std::error::Error::source(&error)),
             status: None,
             words: reason(&error),
         })?;
@@ -91,9 +92,11 @@ impl Libpod {
         }
         let status = response.status().as_u16();
         let document = read_bounded(response, DOCUMENT_LIMIT).await;
+        let (words, causes) = refusal(&document, status);
         Err(Failure {
+            causes,
             status: Some(status),
-            words: refusal(&document, status),
+            words,
         })
     }
 
@@ -138,6 +141,8 @@ pub(super) struct Failure {
     pub(super) status: Option<u16>,
     /// One line.
     pub(super) words: String,
+    /// What caused it, where podman or the connection says more.
+    pub(super) causes: Vec<String>,
 }
 
 impl Failure {
@@ -148,24 +153,32 @@ impl Failure {
         } else {
             hint
         };
-        engine_error(format!("{what}: {}", self.words), place, hint)
+        let mut error = engine_error(format!("{what}: {}", self.words), place, hint);
+        error.causes = self.causes;
+        error
     }
 }
 
-/// podman's words in an error document; 4.3 may send two documents in a row, of which the first counts.
-fn refusal(document: &[u8], status: u16) -> String {
+/// podman's words in an error document, and what it calls their cause; 4.3 may send two documents in a row, of which the
+/// first counts.
+fn refusal(document: &[u8], status: u16) -> (String, Vec<String>) {
     let first = serde_json::Deserializer::from_slice(document)
         .into_iter::<Refusal>()
         .next();
-    let words = match first {
-        Some(Ok(refusal)) if !refusal.message.is_empty() => refusal.message,
-        Some(Ok(refusal)) if !refusal.cause.is_empty() => refusal.cause,
-        _ => String::from_utf8_lossy(document).into_owned(),
+    let (words, cause) = match first {
+        Some(Ok(refusal)) if !refusal.message.is_empty() => (refusal.message, refusal.cause),
+        Some(Ok(refusal)) if !refusal.cause.is_empty() => (refusal.cause, String::new()),
+        _ => (
+            String::from_utf8_lossy(document).into_owned(),
+            String::new(),
+        ),
     };
-    match one_line(&words) {
+    let words = match one_line(&words) {
         words if words.is_empty() => format!("HTTP {status}"),
         words => words,
-    }
+    };
+    let cause = Some(one_line(&cause)).filter(|cause| !cause.is_empty());
+    (words, cause.into_iter().collect())
 }
 
 /// At most `limit` bytes of a body; what comes after an error in the middle is not missed.
@@ -251,6 +264,7 @@ impl Lines {
                 Ok(None) => return Ok(Some(self.buffer.split())),
                 Err(error) => {
                     return Err(Failure {
+                        causes: Vec::new(),
                         status: None,
                         words: reason(&error),
                     });
@@ -293,7 +307,10 @@ mod tests {
             ("\u{1b}[31mred", "[31mred"),
             ("", "HTTP 400"),
         ] {
-            assert_eq!(refusal(document.as_bytes(), 400), expected);
+            let (words, causes) = refusal(document.as_bytes(), 400);
+            assert_eq!(words, expected);
+            let both = words == "m";
+            assert_eq!(causes.first().map(String::as_str), both.then_some("c"));
         }
     }
 }

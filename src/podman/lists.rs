@@ -50,6 +50,7 @@ impl Login<'_> {
         let words = self.without_secret(&failure.words);
         let hint = "see above what the registry answered; if it is podman's own trouble, `podman system check` may mend it";
         Failure {
+            causes: Vec::new(),
             status: failure.status,
             words,
         }
@@ -87,6 +88,7 @@ impl Engine {
             while let Some(progress) = lines.next().await.map_err(failed)? {
                 if !progress.error.is_empty() {
                     return Err(failed(Failure {
+                        causes: Vec::new(),
                         status: Some(500),
                         words: one_line(&progress.error),
                     }));
@@ -160,6 +162,7 @@ impl Engine {
             while let Some(progress) = lines.next().await.map_err(failed)? {
                 if !progress.error.is_empty() {
                     return Err(failed(Failure {
+                        causes: Vec::new(),
                         status: Some(500),
                         words: one_line(&progress.error),
                     }));
@@ -200,6 +203,7 @@ mod tests {
             password: &password,
         };
         let failure = Failure {
+            causes: Vec::new(),
             status: Some(500),
             words: "denied for rpub:hunter2".to_owned(),
         };

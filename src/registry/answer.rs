@@ -90,7 +90,12 @@ impl Answer {
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, Fault> {
         match tokio::time::timeout(self.idle, self.response.chunk()).await {
             Ok(Ok(chunk)) => Ok(chunk),
-            Ok(Err(error)) => Err(self.broken(super::transport::describe(&error))),
+            Ok(Err(error)) => {
+                let source = std::error::Error::source(&error);
+                Err(self
+                    .broken(super::transport::describe(&error))
+                    .caused_by(source))
+            }
             Err(_) => Err(self.broken(format!(
                 "time-out: the answer stood still for {} s",
                 self.idle.as_secs()

@@ -301,7 +301,8 @@ impl Auth {
             fault.code.as_mut(),
             Some(&mut fault.request),
         ];
-        for text in texts.into_iter().flatten() {
+        let texts = texts.into_iter().flatten().chain(&mut fault.causes);
+        for text in texts {
             for secret in secrets.iter() {
                 // A registry's text is cut to a line: the beginning of a long token counts as the token.
                 let secret = secret.expose_secret();

@@ -175,7 +175,7 @@ impl Transport {
         let client = builder.build().map_err(|error| {
             let what = format!("cannot set up TLS: {}", describe(&error));
             let hint = "install this machine's root certificates (the ca-certificates package)";
-            Error::usage(what, options.host.as_str(), hint)
+            Error::usage(what, options.host.as_str(), hint).caused_by(error.source())
         })?;
         Ok(Transport {
             client,
@@ -198,7 +198,7 @@ impl Transport {
         let activity = Activity::new(!matches!(call.payload, Payload::File { .. }));
         let body = self.body(call, &activity).await.map_err(|error| {
             let detail = format!("cannot read the blob: {error}");
-            fault(Class::Storage, detail)
+            fault(Class::Storage, detail).caused_by(Some(&error))
         })?;
         let mut builder = self
             .client
@@ -214,7 +214,9 @@ impl Transport {
         let response = tokio::select! {
             response = builder.send() => response.map_err(|error| match activity.disk_fault() {
                 Some(detail) => fault(Class::Storage, format!("cannot read the blob: {detail}")),
-                None => fault(Class::Transport, describe(&error)),
+                None => {
+                    fault(Class::Transport, describe(&error)).caused_by(error.source())
+                }
             })?,
             stalled = activity.stalled(self.timeouts, has_body) => {
                 return Err(fault(Class::Transport, stalled));

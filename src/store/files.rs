@@ -54,7 +54,7 @@ impl Files {
     /// A fault of the disk.
     pub(super) fn disk(&self, doing: &str, path: &Path, error: &io::Error) -> Fault {
         let request = format!("{doing} {}", path.display());
-        Fault::new(Class::Storage, &self.store, request, error.to_string())
+        Fault::new(Class::Storage, &self.store, request, error.to_string()).caused_by(Some(error))
     }
 
     /// A fault of what lies there.

@@ -40,6 +40,8 @@ pub enum Answer {
     Started(InitDocument),
     /// `rpub serve`, while it serves.
     Serving(ServingDocument),
+    /// A text that has one form alone: a script, a page, a schema.
+    Text(String),
     /// Nothing to say.
     Nothing,
 }
@@ -77,7 +79,7 @@ impl Answer {
         }
     }
 
-    /// One JSON document and a newline; empty for [`Answer::Nothing`].
+    /// One JSON document and a newline; of [`Answer::Text`] the text, and of [`Answer::Nothing`] nothing.
     pub(super) fn json(&self) -> String {
         match self {
             Answer::Plan(plan) => document(plan),
@@ -90,6 +92,7 @@ impl Answer {
             Answer::Unfinished(releases) => versioned(&Releases { releases }),
             Answer::Started(init) => versioned(init),
             Answer::Serving(serving) => versioned(serving),
+            Answer::Text(text) => text.clone(),
             Answer::Nothing => String::new(),
         }
     }
@@ -134,6 +137,7 @@ impl Answer {
                     .map(|r| format!("  podman pull --tls-verify=false {r}"));
                 lines(std::iter::once(head).chain(pulls))
             }
+            Answer::Text(text) => text.clone(),
             Answer::Nothing => String::new(),
         }
     }
@@ -156,6 +160,12 @@ fn one_line<T: Serialize>(value: &T) -> String {
 
 fn versioned<T: Serialize>(body: &T) -> String {
     document(&Versioned { schema: 1, body })
+}
+
+/// The word for it in JSON.
+fn word<T: Serialize>(value: T) -> String {
+    let value = serde_json::to_value(value).unwrap_or_default();
+    value.as_str().unwrap_or_default().to_owned()
 }
 
 fn lines(lines: impl Iterator<Item = String>) -> String {
@@ -213,7 +223,7 @@ fn unfinished(releases: &[UnfinishedDocument]) -> String {
             let from = step
                 .from
                 .map_or_else(|| "nothing".to_owned(), |digest| digest.short());
-            let progress = format!("{:?}", step.progress).to_lowercase();
+            let progress = word(step.progress);
             let _ = writeln!(
                 out,
                 "  {progress:<8} {}: {from} -> {}",
@@ -228,8 +238,8 @@ fn unfinished(releases: &[UnfinishedDocument]) -> String {
 
 fn started(init: &InitDocument) -> String {
     let file = |file: &FileDocument| {
-        let done = format!("{:?}", file.done).to_lowercase();
-        format!("{done:<9} {}", file.path)
+        let done = word(file.done);
+        format!("{done:<9} {}: {}", file.path, file.purpose)
     };
     let podman = init.podman.as_deref().map_or_else(
         || "podman is not on this machine: builds need it".to_owned(),

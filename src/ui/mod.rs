@@ -96,7 +96,8 @@ pub fn print(answer: &Answer, format: Format, style: Style, github: Option<&GitH
         Format::Human => references.unwrap_or_else(|| answer.human(columns())),
         Format::Json | Format::GithubMatrix => answer.json(),
     };
-    if github.is_some() {
+    // What rpub itself wrote for another program is no command, and must not be changed.
+    if github.is_some() && !matches!(answer, Answer::Text(_)) {
         let harmless = github::harmless(&text);
         if harmless != text {
             text = match format {
@@ -153,6 +154,18 @@ pub fn leave_report(
         None => format!("{} {error}", style.paint("1;33", "warning:")),
     };
     tell(&[line]);
+}
+
+/// What clap has to say: help and version on stdout, a wrong word on stderr; for GitHub also an annotation.
+pub fn print_words(error: &clap::Error, github: Option<&GitHub>) {
+    let Some(github) = github.filter(|_| error.use_stderr()) else {
+        let _ = error.print();
+        return;
+    };
+    let text = error.render().to_string();
+    let mut lines = vec![github::harmless(text.trim_end())];
+    lines.extend(github.failure(&failure::of_words(&text)));
+    tell(&lines);
 }
 
 fn tell(lines: &[String]) {

@@ -6,8 +6,20 @@ use std::path::PathBuf;
 use std::process::Command;
 
 const COMMANDS: &[&str] = &[
-    "init", "plan", "build", "push", "assemble", "verify", "release", "prune", "status", "serve",
+    "init",
+    "plan",
+    "build",
+    "push",
+    "assemble",
+    "verify",
+    "release",
+    "prune",
+    "status",
+    "serve",
     "doctor",
+    "schema",
+    "completions",
+    "man",
 ];
 
 /// What a run in a folder with `toml` says: its command line, exit code, stdout and stderr.
@@ -80,6 +92,41 @@ fn cli_help_lists_every_command() {
         .filter(|word| !word.is_empty() && *word != "help")
         .collect();
     assert_eq!(listed, COMMANDS, "a new command needs its snapshot");
+}
+
+/// The lines of a help that are commands to type; a `|` or `>` ends what is rpub's.
+fn examples(help: &str) -> Vec<Vec<String>> {
+    let (_, after) = help.split_once("Examples:\n").unwrap_or_default();
+    after
+        .lines()
+        .take_while(|line| line.starts_with("  "))
+        .flat_map(|line| line.split(" && "))
+        .map(|line| {
+            let words = line
+                .split_whitespace()
+                .take_while(|w| !matches!(*w, "|" | ">"));
+            words.map(str::to_owned).collect()
+        })
+        .collect()
+}
+
+#[test]
+fn cli_examples_of_every_help_can_be_typed() {
+    use clap::CommandFactory as _;
+    let tree = rpub::cli::Cli::command();
+    for command in std::iter::once(&tree).chain(tree.get_subcommands()) {
+        let help = command.get_after_help().map(ToString::to_string);
+        let examples = examples(&help.unwrap_or_default());
+        let own = command.get_name();
+        let of_it = |words: &Vec<String>| own == "rpub" || words.get(1).is_some_and(|w| w == own);
+        assert!(examples.iter().any(of_it), "{own} has no examples");
+        for words in examples {
+            let words: Vec<std::ffi::OsString> = words.iter().map(Into::into).collect();
+            if let Err(error) = rpub::cli::Cli::read(&words) {
+                panic!("{words:?}: {error}");
+            }
+        }
+    }
 }
 
 #[test]

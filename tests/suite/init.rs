@@ -272,6 +272,11 @@ fn init_without_git_leaves_the_owner_to_github() {
 
 /// On a terminal, which script(1) makes; the keys are typed at the first question. Its exit code, and what it showed.
 fn typed(folder: &TempDir, keys: &str) -> (i32, String) {
+    typed_after(folder, keys, || ())
+}
+
+/// The same; this is done while the first question is open.
+fn typed_after(folder: &TempDir, keys: &str, meanwhile: impl FnOnce()) -> (i32, String) {
     let line = format!("exec {} init --rpub o/r", env!("CARGO_BIN_EXE_rpub"));
     let mut script = command("script", folder.path());
     script.args(["-qec", &line, "/dev/null"]);
@@ -286,6 +291,7 @@ fn typed(folder: &TempDir, keys: &str) -> (i32, String) {
         assert_eq!(screen.read(&mut byte).unwrap(), 1, "{shown:?}");
         shown.extend(byte);
     }
+    meanwhile();
     keyboard.write_all(keys.as_bytes()).unwrap();
     screen.read_to_end(&mut shown).unwrap();
     let code = child.wait().unwrap().code().unwrap();
@@ -323,4 +329,54 @@ fn init_writes_nothing_when_the_answers_end() {
         assert!(shown.contains("interrupted"), "{shown}");
     }
     assert!(!folder.path().join(TOML).exists() && !folder.path().join(".github").exists());
+}
+
+#[test]
+fn init_leaves_what_somebody_made_while_it_asked() {
+    let folder = folder(&[("Containerfile", "FROM scratch\n")]);
+    let theirs = "# theirs\n";
+    let (code, shown) = typed_after(&folder, "\n\n\n\n\n", || {
+        std::fs::write(folder.path().join(TOML), theirs).unwrap();
+    });
+    assert_eq!(code, 2, "{shown}");
+    assert!(
+        shown.contains("in the meantime") && shown.contains(" next:"),
+        "{shown}"
+    );
+    assert_eq!(read(&folder, TOML), theirs);
+    assert!(
+        !folder.path().join(".github").exists(),
+        "nothing is written"
+    );
+    let left = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left, 2, "nothing is left beside it");
+}
+
+#[test]
+fn init_explains_each_file_that_it_wrote() {
+    let folder = folder(&[("Containerfile", "FROM scratch\n")]);
+    git(&folder, "main", Some("https://github.com/owner/app"));
+    let (code, out, err) = rpub(folder.path(), FROM);
+    assert_eq!(code, 0, "{err}");
+    let lines: Vec<&str> = out.lines().collect();
+    for (line, (path, word)) in lines.iter().zip([
+        (TOML, "check first: names of images, platforms"),
+        (WORKFLOW, "rpub init writes it again"),
+        (ACTION, "brings rpub and podman"),
+    ]) {
+        let (head, words) = line.split_once(": ").unwrap();
+        assert_eq!(head, format!("written   {path}"));
+        assert!(words.contains(word), "{line}");
+    }
+    // The last words are what to type, in this order.
+    let next: Vec<&str> = lines
+        .iter()
+        .skip_while(|line| **line != "next:")
+        .copied()
+        .collect();
+    let at = |word: &str| next.iter().position(|line| line.contains(word)).unwrap();
+    assert!(
+        at("git add") < at("rpub plan") && at("rpub plan") < at("git tag v0.1.0"),
+        "{out}"
+    );
 }

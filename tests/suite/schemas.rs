@@ -44,13 +44,20 @@ fn schemas_are_made_from_the_types() {
     ] {
         let mut text = serde_json::to_string_pretty(&schema).unwrap();
         text.push('\n');
-        if std::env::var_os("RPUB_UPDATE_SCHEMAS").is_some() {
-            std::fs::create_dir_all(path(name).parent().unwrap()).unwrap();
-            std::fs::write(path(name), &text).unwrap();
-        }
-        let found = std::fs::read_to_string(path(name)).unwrap_or_default();
-        assert_eq!(found, text, "write it with RPUB_UPDATE_SCHEMAS=1");
+        same(name, &text);
     }
+    // As `rpub schema` prints it.
+    same("rpub.toml", &rpub::config::schema());
+}
+
+/// The text is the committed file's.
+fn same(name: &str, text: &str) {
+    if std::env::var_os("RPUB_UPDATE_SCHEMAS").is_some() {
+        std::fs::create_dir_all(path(name).parent().unwrap()).unwrap();
+        std::fs::write(path(name), text).unwrap();
+    }
+    let found = std::fs::read_to_string(path(name)).unwrap_or_default();
+    assert_eq!(found, text, "write it with RPUB_UPDATE_SCHEMAS=1");
 }
 
 fn plan(toml: &str, args: &[&str]) -> Value {

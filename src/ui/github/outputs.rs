@@ -167,6 +167,7 @@ fn images(answer: &Answer) -> Option<Vec<Image>> {
         | Answer::Unfinished(_)
         | Answer::Pruned(_)
         | Answer::Serving(_)
+        | Answer::Text(_)
         | Answer::Nothing => {
             return None;
         }

@@ -32,6 +32,7 @@ pub(super) fn of_result(answer: &Answer, notes: &[String]) -> Vec<String> {
         | Answer::Started(_)
         | Answer::Unfinished(_)
         | Answer::Serving(_)
+        | Answer::Text(_)
         | Answer::Nothing => {
             return Vec::new();
         }
