@@ -41,7 +41,7 @@ fn help(command: &mut clap::Command) -> String {
 fn reference_is_what_the_help_of_each_command_says() {
     let mut rpub = commands();
     let mut text = format!(
-        "# Commands\n\n{NOTE}\n\nAs `rpub --help` and `rpub COMMAND --help` say it. Every command takes the options of rpub as well.\n\n\
+        "# Commands\n\n{NOTE}\n\nAs `--help` says it. Every command takes the options of rpub as well.\n\n\
          ## rpub\n\n```text\n{}```\n",
         help(&mut rpub)
     );
