@@ -30,7 +30,12 @@ pub(super) struct Args {
     #[arg(short, long, env = "RPUB_FIX_YES", value_parser = super::words::switch)]
     yes: bool,
     /// A platform that shall be built here, whatever this machine is; repeatable
-    #[arg(long, value_name = "OS/ARCH", value_delimiter = ',', env = "RPUB_PLATFORM")]
+    #[arg(
+        long,
+        value_name = "OS/ARCH",
+        value_delimiter = ',',
+        env = "RPUB_PLATFORM"
+    )]
     platform: Vec<Platform>,
 }
 

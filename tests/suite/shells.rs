@@ -15,6 +15,7 @@ const SHARED: &[&str] = &[
     "RPUB_DIGESTS",
     "RPUB_FORCE",
     "RPUB_PLATFORM",
+    "RPUB_REPORT",
 ];
 
 fn tree() -> Command {
