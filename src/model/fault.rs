@@ -208,16 +208,22 @@ impl std::fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
-/// The first line of a hostile text, printable, at most 300 characters.
+/// The first line of a hostile text, printable, at most 300 characters: of a longer one its beginning and its end, where
+/// podman's errors have the cause.
 pub fn one_line(text: &str) -> String {
-    text.lines()
+    let line = text
+        .lines()
         .map(|line| line.trim_matches(|c: char| c.is_whitespace() || c.is_control()))
         .find(|line| !line.is_empty())
-        .unwrap_or_default()
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(300)
-        .collect()
+        .unwrap_or_default();
+    let printable = |c: char| if c.is_control() { ' ' } else { c };
+    let length = line.chars().count();
+    if length <= 300 {
+        return line.chars().map(printable).collect();
+    }
+    let begin = line.chars().take(149);
+    let end = line.chars().skip(length - 150);
+    begin.chain(['…']).chain(end).map(printable).collect()
 }
 
 /// An error and all that caused it, outermost first, each one printable line; none that holds a URL, and so perhaps a
@@ -285,6 +291,18 @@ mod tests {
     }
 
     #[test]
+    fn a_long_line_keeps_its_end() {
+        let long = format!("\n  begin {} the cause\nnext", "é".repeat(400));
+        let line = one_line(&long);
+        assert_eq!(line.chars().count(), 300);
+        assert!(
+            line.starts_with("begin é") && line.ends_with("é the cause"),
+            "{line}"
+        );
+        assert_eq!(one_line("a\tb"), "a b");
+    }
+
+    #[test]
     fn the_registrys_wish_is_a_lower_bound_and_has_a_limit() {
         let second = Duration::from_secs(1);
         let mut fault = Fault::new(Class::RateLimit, "ghcr.io", "", "");
@@ -322,6 +340,6 @@ mod tests {
     #[test]
     fn a_hostile_body_becomes_one_printable_line() {
         assert_eq!(one_line("\n  \u{1b}[31mred\r\nmore"), "[31mred".to_owned());
-        assert_eq!(one_line(&"x".repeat(10_000)).len(), 300);
+        assert_eq!(one_line(&"x".repeat(10_000)).chars().count(), 300);
     }
 }

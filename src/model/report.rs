@@ -46,10 +46,23 @@ pub struct Published {
     pub tags: Vec<String>,
     /// Where it is.
     pub repositories: Vec<String>,
+    /// Those of `repositories` that speak plain HTTP: a pull wants `--tls-verify=false`.
+    pub plain_http: Vec<String>,
     /// Ready to pull: every repository by every tag.
     pub references: Vec<String>,
     /// Its children.
     pub platforms: Vec<PlatformReport>,
+}
+
+impl Published {
+    /// The command that pulls from one of its repositories, up to the reference.
+    pub fn pull_from(&self, place: &String) -> &'static str {
+        if self.plain_http.contains(place) {
+            "podman pull --tls-verify=false"
+        } else {
+            "podman pull"
+        }
+    }
 }
 
 /// One child of a list.

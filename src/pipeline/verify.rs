@@ -14,6 +14,7 @@ use crate::{
         platform::Platform,
         reference::{Reference, Tag},
         report::{PlatformReport, Published, Report},
+        spec::Destination,
         trace::Fact,
     },
     target::Target,
@@ -175,6 +176,12 @@ fn published(image: &ImagePlan, digest: Digest, children: Vec<Checked>) -> Publi
         repositories: image
             .repositories
             .iter()
+            .map(|(_, repository)| repository.to_string())
+            .collect(),
+        plain_http: image
+            .repositories
+            .iter()
+            .filter(|(place, _)| matches!(place, Destination::Registry(spec) if spec.insecure))
             .map(|(_, repository)| repository.to_string())
             .collect(),
         references: crate::model::plan::pull_references(image),

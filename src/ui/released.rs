@@ -106,7 +106,8 @@ impl Page {
             None => format!("{place}@{}", image.digest),
         };
         let command = |place| {
-            let (head, reference) = (format!("{INDENT}podman pull"), reference(place));
+            let head = format!("{INDENT}{}", image.pull_from(place));
+            let reference = reference(place);
             let long = head.len() + 1 + reference.len();
             // A shell takes both forms.
             if self.columns.is_some_and(|columns| long > columns) {
@@ -203,6 +204,7 @@ mod tests {
                 digest: Digest::of(b"list"),
                 tags: tags.map(str::to_owned).to_vec(),
                 repositories: places.map(str::to_owned).to_vec(),
+                plain_http: Vec::new(),
                 references: places.iter().flat_map(at).collect(),
                 platforms: vec![
                     child("linux/amd64", 231 << 20),

@@ -227,6 +227,7 @@ fn report() -> Value {
             digest: digest.parse().unwrap(),
             tags: vec!["1.2.3".to_owned()],
             repositories: vec!["ghcr.io/o/app".to_owned()],
+            plain_http: Vec::new(),
             references: vec!["ghcr.io/o/app:1.2.3".to_owned()],
             platforms: vec![PlatformReport {
                 platform: "linux/arm/v7".parse().unwrap(),

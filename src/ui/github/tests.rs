@@ -23,6 +23,7 @@ fn image(name: &str, places: &[&str], tags: &[&str]) -> Published {
         digest,
         tags: texts(tags),
         repositories: texts(places),
+        plain_http: Vec::new(),
         references: places.iter().flat_map(at).collect(),
         platforms: vec![PlatformReport {
             platform: "linux/amd64".parse().unwrap(),

@@ -101,15 +101,16 @@ fn pull(page: &Page<'_>, image: &Published, visible: bool) -> Markup {
     let (places, _) = page.room.take(&image.repositories);
     let references = places.iter().map(|place| {
         let tag = image.tags.first().filter(|_| visible);
-        tag.map_or_else(
+        let reference = tag.map_or_else(
             || format!("{place}@{}", image.digest),
             |tag| format!("{place}:{tag}"),
-        )
+        );
+        format!("{} {reference}", image.pull_from(place))
     });
     html! {
         ul.pull {
             @for reference in references {
-                li { code.digest { "podman pull " (text(&reference)) } }
+                li { code.digest { (text(&reference)) } }
             }
         }
         @if places.iter().any(|place| !place.starts_with(STORE)) {

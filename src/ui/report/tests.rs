@@ -91,6 +91,7 @@ fn scene(word: &str, layers: usize) -> (Trace, Report) {
         digest: Digest::of(b"list"),
         tags: vec!["1.2.3".to_owned()],
         repositories: places.to_vec(),
+        plain_http: Vec::new(),
         references: Vec::new(),
         platforms: vec![platform.clone()],
     };
