@@ -1,6 +1,7 @@
 //! Decides whether a Containerfile declares a HEALTHCHECK for the image that comes out of it, and where labels go in it.
 //! Must never build or check a Containerfile: podman does that, and this only reads what must not get lost.
 
+use super::variables::expand;
 use std::collections::BTreeMap;
 
 /// Whether the last stage, or the one called `target` (a name or an index from 0), has a HEALTHCHECK of its own or
@@ -114,25 +115,6 @@ fn stages(text: &str) -> Vec<Stage> {
         }
     }
     stages
-}
-
-/// `$NAME`, `${NAME}` and `${NAME:-default}`, where the whole word is one of them; anything else stays as it is.
-pub(super) fn expand(word: &str, arguments: &BTreeMap<String, String>) -> String {
-    let word = word.trim_matches(['"', '\'']);
-    let Some(variable) = word.strip_prefix('$') else {
-        return word.to_owned();
-    };
-    let inner = variable
-        .strip_prefix('{')
-        .and_then(|inner| inner.strip_suffix('}'));
-    let (name, default) = inner.map_or((variable, ""), |inner| {
-        inner.split_once(":-").unwrap_or((inner, ""))
-    });
-    arguments
-        .get(name)
-        .filter(|value| !value.is_empty())
-        .map_or(default, String::as_str)
-        .to_owned()
 }
 
 /// The instructions, one line each: continuations joined, comments and here-documents gone; each with the line it

@@ -1,7 +1,7 @@
 //! Decides everything that can be decided without touching the world.
 //! Must never import tokio, HTTP, files or processes; `tests/architecture.rs` holds it to that.
 
-/// Which images a Containerfile needs that are none of its own stages.
+/// Which images a Containerfile needs that are none of its own stages, and which one its published stage is on.
 pub mod bases;
 /// What a Containerfile declares that must not get lost.
 pub mod containerfile;
@@ -27,6 +27,8 @@ pub mod matrix;
 pub mod moves;
 /// Which known word was probably meant.
 pub mod nearest;
+/// Where podman takes an image from.
+pub mod origin;
 /// What a release of a ref would do, as data.
 pub mod plan;
 /// `os/arch[/variant]`.
@@ -51,6 +53,8 @@ pub mod starter;
 pub mod tags;
 /// What was heard of a release while it went on.
 pub mod trace;
+/// Words of a Containerfile with variables in them.
+mod variables;
 /// Versions, git refs, commits.
 pub mod version;
 /// The workflow that releases in CI, and the action that it uses.

@@ -9,7 +9,7 @@ use crate::{
         plan::Plan,
         platform::Platform,
         reference::{BadName, Host, RepositoryName},
-        spec::{CachePlaces, Destination, RegistrySpec},
+        spec::CachePlaces,
     },
     podman::BuildCache,
     registry::Registry,
@@ -67,7 +67,7 @@ impl Caches {
             } else {
                 let mut policy = context.spec.retry;
                 policy.tries = policy.tries.min(TRIES);
-                let spec = as_known(context, spec);
+                let spec = targets::as_known(context, spec);
                 let opened = targets::registry(context, &spec, policy, &patience)?;
                 registries.insert(spec.host.clone(), opened.clone());
                 opened
@@ -124,23 +124,6 @@ impl Caches {
             user: dock.relay.user().to_owned(),
             password: dock.relay.password().clone(),
         })
-    }
-}
-
-/// The same registry as rpub.toml knows it: its authorities, and whether it speaks plain HTTP.
-fn as_known(context: &Context, spec: &RegistrySpec) -> RegistrySpec {
-    let same = context
-        .spec
-        .destinations
-        .iter()
-        .find_map(|known| match known {
-            Destination::Registry(known) if known.host == spec.host => Some(known),
-            _ => None,
-        });
-    RegistrySpec {
-        ca_file: same.and_then(|known| known.ca_file.clone()),
-        insecure: spec.insecure || same.is_some_and(|known| known.insecure),
-        ..spec.clone()
     }
 }
 

@@ -9,6 +9,8 @@ mod earlier;
 /// What `latest` named before, on disk.
 mod formers;
 mod git;
+/// Where the layers of bases are.
+pub mod origins;
 /// What may go of one repository, one at a time.
 mod prune;
 /// Digest records in a folder.

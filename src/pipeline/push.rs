@@ -118,6 +118,8 @@ pub async fn images(
 ) -> Result<Vec<Record>> {
     context.stage(Stage::Push);
     check_space(dock, built)?;
+    let origins = super::origins::look(context, engine, plan, built).await;
+    dock.targets.origins().get_or_init(|| origins);
     // Two pushes at once of the same layer would compress it twice; the later one finds it at the relay.
     let turns: BTreeMap<&str, Mutex<()>> = built
         .iter()

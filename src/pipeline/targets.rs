@@ -1,17 +1,18 @@
 //! Decides which targets each image of a plan has, and opens them.
 //! Must never open the same registry twice: back-off and tokens belong to the host.
 
-use super::{cache::Caches, context::Context};
+use super::{cache::Caches, context::Context, origins::Origins};
 use crate::{
     error::{Error, Result},
     model::{
+        digest::Digest,
         fault::Policy,
         plan::{Places, Plan},
         reference::{Host, RepositoryName},
-        spec::{Destination, RegistrySpec},
+        spec::{Destination, RegistrySpec, Service},
     },
     registry::{self, CredentialSource, Environment, Registry},
-    relay::{Cache, Routes},
+    relay::{BlobOrigin, Cache, Routes},
     retry::Patience,
     store::Store,
     target::Target,
@@ -29,6 +30,7 @@ pub struct Targets {
     folders: Vec<PathBuf>,
     patience: Patience,
     caches: OnceLock<Caches>,
+    origins: OnceLock<Origins>,
 }
 
 impl Targets {
@@ -39,12 +41,18 @@ impl Targets {
             folders: Vec::new(),
             patience: Patience::new(Duration::ZERO),
             caches: OnceLock::new(),
+            origins: OnceLock::new(),
         }
     }
 
     /// The layer caches of this run; the first ones that are given stay.
     pub fn caches(&self) -> &OnceLock<Caches> {
         &self.caches
+    }
+
+    /// Where layers of bases can be read; the first that are given stay.
+    pub fn origins(&self) -> &OnceLock<Origins> {
+        &self.origins
     }
 
     /// Opens what the plan names; nothing is asked of a registry yet.
@@ -95,6 +103,7 @@ impl Targets {
             folders,
             patience,
             caches: OnceLock::new(),
+            origins: OnceLock::new(),
         })
     }
 
@@ -141,6 +150,46 @@ impl Targets {
     }
 }
 
+/// The same registry as rpub.toml knows it: its authorities, and whether it speaks plain HTTP.
+pub(super) fn as_known(context: &Context, spec: &RegistrySpec) -> RegistrySpec {
+    let same = context
+        .spec
+        .destinations
+        .iter()
+        .find_map(|known| match known {
+            Destination::Registry(known) if known.host == spec.host => Some(known),
+            _ => None,
+        });
+    RegistrySpec {
+        ca_file: same.and_then(|known| known.ca_file.clone()),
+        insecure: spec.insecure || same.is_some_and(|known| known.insecure),
+        ..spec.clone()
+    }
+}
+
+/// Opens a registry that is only read from, where it may fail: its own patience, and as rpub.toml knows it.
+pub(super) fn reading(
+    context: &Context,
+    host: Host,
+    insecure: bool,
+    patience: &Patience,
+) -> Result<Registry> {
+    let spec = as_known(
+        context,
+        &RegistrySpec {
+            service: Service::of(&host),
+            host,
+            namespace: None,
+            insecure,
+            ca_file: None,
+            api: None,
+        },
+    );
+    let mut policy = context.spec.retry;
+    policy.tries = policy.tries.min(2);
+    registry(context, &spec, policy, patience)
+}
+
 /// Opens a registry; nothing is asked of it yet.
 pub(super) fn registry(
     context: &Context,
@@ -165,6 +214,10 @@ pub(super) fn registry(
 impl Routes for Targets {
     fn targets(&self, name: &RepositoryName) -> Option<Vec<Arc<dyn Target>>> {
         self.by_image.get(name).cloned()
+    }
+
+    fn origin(&self, digest: Digest) -> Option<BlobOrigin> {
+        self.origins.get()?.get(&digest).cloned()
     }
 
     fn cache(&self, name: &RepositoryName) -> Option<Cache> {

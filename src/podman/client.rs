@@ -3,7 +3,7 @@
 
 use super::{Engine, engine_error};
 use crate::error::{Error, Result};
-use crate::model::{fault::one_line, platform::Platform};
+use crate::model::{fault::one_line, origin::Redirect, platform::Platform};
 use podman_api::{Podman, opts::ImageTagOpts};
 use reqwest::Method;
 use std::collections::BTreeMap;
@@ -20,6 +20,7 @@ pub(super) struct About {
     pub(super) platform: Platform,
     pub(super) graph_driver: String,
     pub(super) rootless: bool,
+    pub(super) redirects: Vec<Redirect>,
 }
 
 /// An image in podman's storage.
@@ -65,9 +66,29 @@ impl Client {
                 .and_then(|store| store.graph_driver_name)
                 .unwrap_or_default(),
             // An engine that does not say is not trusted to be rootless.
+            redirects: info.registries.as_ref().map(redirects).unwrap_or_default(),
             rootless: host.security.and_then(|security| security.rootless) == Some(true),
         })
     }
+}
+
+/// The rules of `registries.conf`: an object for each prefix, beside `search`, which is a list.
+fn redirects(told: &serde_json::Value) -> Vec<Redirect> {
+    let rules = told.as_object().into_iter().flatten();
+    let rule = |(prefix, rule): (&String, &serde_json::Value)| {
+        let location = rule.get("Location")?.as_str()?;
+        Some(Redirect {
+            prefix: prefix.clone(),
+            location: if location.is_empty() {
+                prefix
+            } else {
+                location
+            }
+            .to_owned(),
+            insecure: rule.get("Insecure").and_then(serde_json::Value::as_bool) == Some(true),
+        })
+    };
+    rules.filter_map(rule).collect()
 }
 
 /// A podman-api error in its own words, one line; never its Debug.

@@ -44,7 +44,7 @@ pub use socket::Connect;
 pub use steps::{Steps, fetched, step};
 
 use crate::error::{Error, Kind, Result};
-use crate::model::platform::Platform;
+use crate::model::{origin::Redirect, platform::Platform};
 use tokio_util::sync::CancellationToken;
 
 /// A rootless podman that answers. Every call ends early, with [`Kind::Interrupted`], when the token it was connected
@@ -93,6 +93,17 @@ impl Engine {
     /// The socket that it answers on.
     pub fn socket(&self) -> &std::path::Path {
         self.libpod.socket()
+    }
+
+    /// Which registries stand for others, and which speak plain HTTP, as the user told podman in `registries.conf`.
+    pub fn redirects(&self) -> &[Redirect] {
+        &self.about.redirects
+    }
+
+    /// Whether a push asks for a base's layer by the digest that it was pulled under, before compressing it again.
+    pub fn asks_for_bases(&self) -> bool {
+        let version = semver::Version::parse(self.version());
+        version.is_ok_and(|version| (version.major, version.minor) >= (4, 9))
     }
 
     /// Whether rpub started this engine itself, so that it ends with rpub.

@@ -69,7 +69,11 @@ impl Session {
             return Ok(Some(Found::OnTargets(size)));
         }
         let Some(size) = self.size_on_all(name, targets, digest).await? else {
-            return Ok(None);
+            let brought = self.bring(name, digest).await;
+            return Ok(brought.map(|blob| {
+                drop(self.send(name, targets, &blob));
+                Found::Spooled(blob)
+            }));
         };
         let expected = self.state().memory(name).expected_configs.contains(&digest);
         if !expected && !self.is_compressed(name, targets, digest).await? {

@@ -6,6 +6,7 @@ mod blobs;
 mod cache;
 mod fanout;
 mod manifests;
+mod origin;
 mod path;
 mod range;
 mod read_only;
@@ -26,6 +27,7 @@ use crate::model::{
 use crate::target::Target;
 use axum::serve::ListenerExt;
 pub use cache::{Cache, Use};
+pub use origin::BlobOrigin;
 use secrecy::SecretString;
 use server::{App, Gate, Mode};
 use session::Session;
@@ -91,6 +93,11 @@ pub trait Routes: Send + Sync + 'static {
     /// The targets of a repository; None where it is not part of this run. With no targets at all the relay alone holds
     /// what is pushed.
     fn targets(&self, name: &RepositoryName) -> Option<Vec<Arc<dyn Target>>>;
+
+    /// Where a blob can be read that no target has: the layer of an image that ours begin with.
+    fn origin(&self, _digest: Digest) -> Option<BlobOrigin> {
+        None
+    }
 
     /// The layer cache that a repository stands for, where it has no targets.
     fn cache(&self, _name: &RepositoryName) -> Option<Cache> {
