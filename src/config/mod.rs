@@ -107,6 +107,7 @@ fn read(
         destinations.extend(destination(registry, mistakes, env).map(Destination::Registry));
     }
     let mut images: Vec<ImageSpec> = Vec::new();
+    let nothing_to_do = file.nothing_in("image");
     for table in file.tables("image") {
         let at = table.span();
         let Some((image, name_at)) = image(table, mistakes, exists) else {
@@ -121,7 +122,6 @@ fn read(
         }
         images.push(image);
     }
-    let nothing_to_do = file.missing("image");
     file.finish();
     if nothing_to_do {
         mistakes.add(

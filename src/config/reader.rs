@@ -76,6 +76,12 @@ impl<'m, 'd> Table<'m, 'd> {
         !self.rows.contains_key(key)
     }
 
+    /// Whether `key` is not there, or an empty list.
+    pub(super) fn nothing_in(&self, key: &str) -> bool {
+        let items = self.rows.get(key).map(|value| value.get_ref().as_array());
+        items.is_none_or(|items| items.is_some_and(|items| items.is_empty()))
+    }
+
     /// Where `key`'s value stands.
     pub(super) fn value_span(&self, key: &str) -> Option<Range<usize>> {
         Some(self.rows.get(key)?.span())

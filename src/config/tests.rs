@@ -280,8 +280,10 @@ fn rules_between_keys_are_told() {
         "{error}"
     );
     assert_eq!(error.tail.len(), 1, "both mistakes are told: {error:?}");
-    let none = parse_all_there("licenses = \"MIT\"").unwrap_err();
-    assert!(none.what.contains("[[image]]"));
+    for empty in ["licenses = \"MIT\"", "image = []"] {
+        let none = parse_all_there(empty).unwrap_err();
+        assert!(none.what.contains("there is no [[image]]"), "{none}");
+    }
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! Decides how a base's layer comes from where the base lives, so that podman need not compress it again.
 //! Must never fail a push: what cannot be had podman sends itself; nor say that a blob is here before its digest was checked.
 
-use super::{session::Session, upload::Upload};
+use super::{
+    session::Session,
+    upload::{Ended, Upload},
+};
 use crate::events::Event;
 use crate::model::{digest::Digest, reference::RepositoryName};
 use crate::target::{LocalBlob, Target};
@@ -59,7 +62,7 @@ impl Session {
         let upload = Upload::new(name.clone(), &self.spool).map_err(|error| error.to_string())?;
         let upload = tokio::select! {
             () = self.cancel.cancelled() => return Err("the relay ends".to_owned()),
-            upload = upload.append(bytes) => upload.map_err(|ended| format!("{ended:?}"))?,
+            upload = upload.append(bytes) => upload.map_err(why)?,
         };
         let (found, length, file) = upload.finish();
         if found != digest || length != size {
@@ -67,5 +70,12 @@ impl Session {
         }
         self.keep(digest, size, file)
             .map_err(|error| error.to_string())
+    }
+}
+
+fn why(ended: Ended) -> String {
+    match ended {
+        Ended::Client(why) => why,
+        Ended::Disk(error) => error.to_string(),
     }
 }

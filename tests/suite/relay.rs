@@ -3,6 +3,7 @@
 
 mod fanout;
 mod guard;
+mod origin;
 mod pull;
 mod push;
 mod skopeo;
