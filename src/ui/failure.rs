@@ -45,13 +45,6 @@ mod tests {
     use super::*;
     use crate::model::fault::{Class, Fault};
 
-    fn style(verbosity: i8) -> Style {
-        Style {
-            verbosity,
-            color: false,
-        }
-    }
-
     #[test]
     fn an_error_has_three_parts_and_the_failing_lines() {
         let error = Error::new(
@@ -61,7 +54,7 @@ mod tests {
             "mend the step",
         )
         .with_tail(vec!["sh: nope: not found".to_owned()]);
-        insta::assert_snapshot!(text(&error, style(0)), @r"
+        insta::assert_snapshot!(text(&error, Style::plain(0)), @r"
         error: the build failed
           | sh: nope: not found
            at: Containerfile STEP 2/3
@@ -73,8 +66,8 @@ mod tests {
     fn what_caused_it_is_told_where_more_is_to_be_said() {
         let mut error = Error::new(Kind::Registry, "cannot go: no way", "x", "go elsewhere");
         error.causes = vec!["no way".to_owned(), "the road ends".to_owned()];
-        assert!(!text(&error, style(0)).contains("cause:"));
-        insta::assert_snapshot!(text(&error, style(1)), @r"
+        assert!(!text(&error, Style::plain(0)).contains("cause:"));
+        insta::assert_snapshot!(text(&error, Style::plain(1)), @r"
         error: cannot go: no way
            at: x
         cause: the road ends
@@ -125,7 +118,10 @@ mod tests {
     fn every_kind_is_told_in_three_parts_with_a_code_of_its_own() {
         let mut codes = Vec::new();
         for kind in std::iter::successors(Some(Kind::Failed), |kind| after(*kind)) {
-            let text = text(&Error::new(kind, "it broke", "there", "mend it"), style(0));
+            let text = text(
+                &Error::new(kind, "it broke", "there", "mend it"),
+                Style::plain(0),
+            );
             let all = [
                 ("error", "it broke"),
                 ("   at", "there"),
@@ -142,7 +138,7 @@ mod tests {
         let mut said = std::collections::BTreeSet::new();
         for class in std::iter::successors(Some(Class::Auth), |class| following(*class)) {
             let fault = Fault::new(class, "ghcr.io", "PUT https://ghcr.io/v2/o/a", "odd");
-            let text = text(&Error::from(fault), style(0));
+            let text = text(&Error::from(fault), Style::plain(0));
             let parts = parts(&text);
             if class == Class::Cancelled {
                 // The user knows where.

@@ -125,16 +125,9 @@ mod tests {
     use super::*;
     use crate::events::Stage;
 
-    fn style(verbosity: i8) -> Style {
-        Style {
-            verbosity,
-            color: false,
-        }
-    }
-
     #[test]
     fn quiet_tells_warnings_and_waits_only() {
-        let told = |event| line(&event, style(-1), Sort::Log);
+        let told = |event| line(&event, Style::plain(-1), Sort::Log);
         assert_eq!(told(Event::Stage(Stage::Push)), None);
         assert!(told(Event::Warning("x".to_owned())).is_some());
     }
@@ -146,11 +139,11 @@ mod tests {
             platform: "linux/amd64".parse().unwrap(),
             line: "\u{1b}[2Jgo\u{202e}ne\r".to_owned(),
         };
-        let told = line(&event, style(0), Sort::Log).unwrap();
+        let told = line(&event, Style::plain(0), Sort::Log).unwrap();
         assert_eq!(told, "  a linux/amd64 | [2Jgone");
         let warning = line(
             &Event::Warning("a\u{1b}[A\rb\nc".to_owned()),
-            style(0),
+            Style::plain(0),
             Sort::Log,
         );
         assert_eq!(warning.unwrap(), "warning: a[Ab\nc");
@@ -163,7 +156,7 @@ mod tests {
             platform: "linux/amd64".parse().unwrap(),
             line: "x".to_owned(),
         };
-        assert_eq!(line(&event, style(0), Sort::AboveLive), None);
-        assert!(line(&event, style(1), Sort::AboveLive).is_some());
+        assert_eq!(line(&event, Style::plain(0), Sort::AboveLive), None);
+        assert!(line(&event, Style::plain(1), Sort::AboveLive).is_some());
     }
 }

@@ -60,6 +60,15 @@ pub struct Style {
 }
 
 impl Style {
+    /// Without colours, for tests.
+    #[cfg(test)]
+    pub(crate) fn plain(verbosity: i8) -> Self {
+        Self {
+            verbosity,
+            color: false,
+        }
+    }
+
     /// From the flags and the environment.
     pub fn new(verbose: u8, quiet: bool, color: Color) -> Self {
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());

@@ -12,4 +12,5 @@ mod machine;
 mod machines;
 mod projects;
 mod registries;
+#[path = "../workflow/support.rs"]
 mod support;

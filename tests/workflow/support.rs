@@ -1,4 +1,4 @@
-//! Decides which parts of the suite's support these tests share: real registries, and proxies that break them.
+//! Decides which parts of the suite's support the tests of workflows and of doctor share: registries, and what breaks them.
 //! Must never hold anything of its own.
 // The suite uses the rest of it.
 #![allow(dead_code)]

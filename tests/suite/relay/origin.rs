@@ -55,6 +55,9 @@ async fn relay(image: &Image, alter: impl FnOnce(PathBuf)) -> (Loopback, [TempDi
     (relay, folders)
 }
 
+/// What somebody did to a layer's file.
+type Alter = fn(PathBuf);
+
 fn layer_of(image: &Image) -> String {
     format!("/v2/a/b/blobs/{}", Digest::of(&image.layers[0]))
 }
@@ -81,7 +84,7 @@ async fn relay_brings_a_layer_that_no_target_has_from_its_origin() {
 #[tokio::test]
 async fn relay_takes_nothing_from_an_origin_that_lies_and_the_push_goes_on() {
     let image = Image::new("amd64", "base");
-    let lies: [(&str, fn(PathBuf)); 3] = [
+    let lies: [(&str, Alter); 3] = [
         ("other bytes", |path| {
             let size = std::fs::read(&path).unwrap().len();
             std::fs::remove_file(&path).unwrap();
