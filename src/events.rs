@@ -133,9 +133,18 @@ pub enum Event {
     Progress {
         /// The repository, as users write it.
         place: String,
-        /// The blob that they are of.
-        digest: Digest,
+        /// The blob that they are of; none as long as that is not known.
+        digest: Option<Digest>,
         /// Bytes sent since the last event.
+        bytes: u64,
+    },
+    /// Whose the bytes are that went before their blob was known.
+    Settled {
+        /// The repository, as users write it.
+        place: String,
+        /// The blob; none where they went for nothing.
+        digest: Option<Digest>,
+        /// How many.
         bytes: u64,
     },
     /// A manifest or list is on a target, by digest.

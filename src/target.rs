@@ -12,7 +12,8 @@ use crate::model::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use std::path::PathBuf;
+use std::{fs::File, path::PathBuf, sync::Arc};
+use tokio::sync::watch;
 
 /// A blob that lies complete and checked on this machine's disk.
 #[derive(Debug, Clone)]
@@ -23,6 +24,17 @@ pub struct LocalBlob {
     pub size: u64,
     /// The file; it stays until the last clone of its owner is gone.
     pub path: PathBuf,
+}
+
+/// A blob that is still being written to this machine's disk. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Growing {
+    /// The file, opened for one reader.
+    pub file: Arc<File>,
+    /// How many bytes of it can be read by now; the sender goes when no more will come.
+    pub written: watch::Receiver<u64>,
+    /// Its digest, already verified, and its size in bytes, once it is whole. If the sender goes before: never mind it.
+    pub whole: watch::Receiver<Option<(Digest, u64)>>,
 }
 
 /// One manifest as a place lists it.
@@ -67,6 +79,12 @@ pub trait Target: Send + Sync + 'static {
         blob: &LocalBlob,
         mount_from: &[RepositoryName],
     ) -> Result<Sent, Fault>;
+
+    /// Uploads a blob while it grows: one try, and nothing stays of it where that fails. False where the place has no use
+    /// for that.
+    async fn put_growing(&self, _growing: Growing) -> Result<bool, Fault> {
+        Ok(false)
+    }
 
     /// What a reference names now, if anything (HEAD; cheap).
     async fn resolve(&self, reference: &Reference) -> Result<Option<Digest>, Fault>;

@@ -31,6 +31,8 @@ pub enum Fact {
         digest: Digest,
         /// Its size in bytes.
         size: u64,
+        /// For so many milliseconds it has been under way by now.
+        since: u64,
     },
     /// An image was read back from every target, by digest.
     Checked(Published),
@@ -245,13 +247,14 @@ impl Trace {
                 place,
                 digest,
                 size,
+                since,
             } => {
                 let transfer = Transfer {
                     place,
                     digest,
                     size,
                     how: None,
-                    span: Span::from(at),
+                    span: Span::from(at.saturating_sub(since)),
                 };
                 push(&mut self.transfers, transfer, &mut self.left_out);
             }
@@ -316,6 +319,7 @@ mod tests {
             place: place.to_owned(),
             digest,
             size: 4,
+            since: 0,
         };
         trace.fact(1, sending("a"));
         trace.fact(2, sending("b"));

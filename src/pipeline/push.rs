@@ -16,7 +16,7 @@ use crate::{
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     path::PathBuf,
     sync::{Arc, PoisonError},
 };
@@ -120,6 +120,8 @@ pub async fn images(
     check_space(dock, built)?;
     let origins = super::origins::look(context, engine, plan, built).await;
     dock.targets.origins().get_or_init(|| origins);
+    let begun = begun(engine, &dock.targets, built).await;
+    dock.targets.begun().get_or_init(|| begun);
     // Two pushes at once of the same layer would compress it twice; the later one finds it at the relay.
     let turns: BTreeMap<&str, Mutex<()>> = built
         .iter()
@@ -143,6 +145,25 @@ pub async fn images(
         .buffered(PUSHES_AT_ONCE)
         .try_collect()
         .await
+}
+
+/// The images that targets have something of already, where podman does not ask about all that it could: it then sends
+/// what is there, and that is found out only when it is whole.
+async fn begun(engine: &Engine, targets: &Targets, built: &[Built]) -> HashSet<RepositoryName> {
+    if engine.asks_for_bases() {
+        return HashSet::new();
+    }
+    let images: BTreeSet<&RepositoryName> = built.iter().map(|built| &built.image).collect();
+    let looks = images.into_iter().flat_map(|image| {
+        let targets = targets.of(image).iter();
+        targets.map(move |target| async move {
+            let tags = target.tags().await;
+            let nothing = tags.is_ok_and(|tags| tags.is_empty());
+            (!nothing).then(|| image.clone())
+        })
+    });
+    let found = futures::future::join_all(looks).await;
+    found.into_iter().flatten().collect()
 }
 
 /// Tells when the first of an image's platforms goes to its targets, and when the last one is there.

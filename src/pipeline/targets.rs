@@ -18,7 +18,7 @@ use crate::{
     target::Target,
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
     time::Duration,
@@ -31,6 +31,7 @@ pub struct Targets {
     patience: Patience,
     caches: OnceLock<Caches>,
     origins: OnceLock<Origins>,
+    begun: OnceLock<HashSet<RepositoryName>>,
 }
 
 impl Targets {
@@ -42,6 +43,7 @@ impl Targets {
             patience: Patience::new(Duration::ZERO),
             caches: OnceLock::new(),
             origins: OnceLock::new(),
+            begun: OnceLock::new(),
         }
     }
 
@@ -53,6 +55,11 @@ impl Targets {
     /// Where layers of bases can be read; the first that are given stay.
     pub fn origins(&self) -> &OnceLock<Origins> {
         &self.origins
+    }
+
+    /// The images whose layers podman may send although a target has them; the first ones that are given stay.
+    pub fn begun(&self) -> &OnceLock<HashSet<RepositoryName>> {
+        &self.begun
     }
 
     /// Opens what the plan names; nothing is asked of a registry yet.
@@ -104,6 +111,7 @@ impl Targets {
             patience,
             caches: OnceLock::new(),
             origins: OnceLock::new(),
+            begun: OnceLock::new(),
         })
     }
 
@@ -218,6 +226,10 @@ impl Routes for Targets {
 
     fn origin(&self, digest: Digest) -> Option<BlobOrigin> {
         self.origins.get()?.get(&digest).cloned()
+    }
+
+    fn sends_ahead(&self, name: &RepositoryName) -> bool {
+        !self.begun.get().is_some_and(|begun| begun.contains(name))
     }
 
     fn cache(&self, name: &RepositoryName) -> Option<Cache> {

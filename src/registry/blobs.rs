@@ -1,5 +1,5 @@
 //! Decides how a blob gets to a registry: found there, taken over from a neighbour, or uploaded in one piece.
-//! Must never send a blob in chunks (GHCR refuses more than 4 MiB), nor believe a 2xx that says something else.
+//! Must never send a blob in chunks with ranges (GHCR refuses more than 4 MiB), nor believe a 2xx that says something else.
 
 use super::Remote;
 use super::answer::Answer;
@@ -155,7 +155,7 @@ impl Remote {
     }
 
     /// Gives a session back that will not be used; the registry would drop it some day anyway.
-    async fn abandon(&self, session: Url) {
+    pub(super) async fn abandon(&self, session: Url) {
         let call = super::Call::new(Method::DELETE, session);
         let _ = self.send(Access::Push, call).await;
     }
@@ -167,7 +167,7 @@ impl Remote {
         Ok(())
     }
 
-    async fn begin_upload(&self) -> Result<Url, Fault> {
+    pub(super) async fn begin_upload(&self) -> Result<Url, Fault> {
         let call = self.call(Method::POST, "blobs/uploads/")?;
         let answer = self.send(Access::Push, call).await?;
         if answer.status != 202 {

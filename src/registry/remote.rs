@@ -12,7 +12,7 @@ use crate::model::fault::{Class, Fault};
 use crate::model::manifest::{Descriptor, RawManifest};
 use crate::model::reference::{Reference, Repository, RepositoryName, Tag};
 use crate::model::retention::{Deleted, Deletion};
-use crate::target::{ByteStream, LocalBlob, Target, Version};
+use crate::target::{ByteStream, Growing, LocalBlob, Target, Version};
 use async_trait::async_trait;
 use bytes::Bytes;
 use reqwest::{Method, Url};
@@ -98,6 +98,12 @@ impl Target for Remote {
         mount_from: &[RepositoryName],
     ) -> Result<Sent, Fault> {
         self.put_blob_tried(blob, mount_from).await
+    }
+
+    async fn put_growing(&self, growing: Growing) -> Result<bool, Fault> {
+        let sent = self.put_growing_once(growing).await;
+        sent.map(|()| true)
+            .map_err(|fault| self.registry.0.auth.scrub(fault))
     }
 
     async fn resolve(&self, reference: &Reference) -> Result<Option<Digest>, Fault> {

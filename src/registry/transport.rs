@@ -1,6 +1,7 @@
 //! Decides how bytes travel: TLS, time-outs by inactivity, the shared gate, streamed bodies; one request, one answer.
 //! Must never try again, follow a redirect or add a credential: those who call decide that.
 
+use super::ahead;
 use super::answer::{Answer, redacted};
 use super::{Options, Timeouts};
 use crate::error::Error;
@@ -8,6 +9,7 @@ use crate::events::{Event, Events};
 use crate::model::digest::Digest;
 use crate::model::fault::{Class, Fault};
 use crate::retry::HostGate;
+use crate::target::Growing;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue};
@@ -15,12 +17,12 @@ use reqwest::{Body, Method, Url};
 use std::error::Error as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::time::Instant;
 use tokio_util::io::ReaderStream;
 
 /// Of a file so much is in memory at once, per upload.
-const READ_BUFFER: usize = 256 * 1024;
+pub(super) const READ_BUFFER: usize = 256 * 1024;
 
 /// One request; it can be sent again, because its body is a recipe and not a stream.
 #[derive(Clone)]
@@ -43,6 +45,11 @@ pub(super) enum Payload {
         size: u64,
         progress: Arc<Progress>,
     },
+    /// A file that is still being written, in chunks without a length.
+    Growing {
+        growing: Growing,
+        progress: Arc<Progress>,
+    },
 }
 
 impl Call {
@@ -61,7 +68,8 @@ impl Call {
 pub(super) struct Progress {
     events: Events,
     place: String,
-    digest: Digest,
+    /// Whose they are; None as long as that is not known.
+    digest: OnceLock<Option<Digest>>,
     told: AtomicU64,
 }
 
@@ -70,9 +78,30 @@ impl Progress {
         Arc::new(Progress {
             events,
             place,
-            digest,
+            digest: OnceLock::from(Some(digest)),
             told: AtomicU64::new(0),
         })
+    }
+
+    /// Of a blob whose digest is not known yet.
+    pub(super) fn ahead(events: Events, place: String) -> Arc<Self> {
+        Arc::new(Progress {
+            events,
+            place,
+            digest: OnceLock::new(),
+            told: AtomicU64::new(0),
+        })
+    }
+
+    /// Now it is known whose the bytes are: the first word holds. None where they went for nothing.
+    pub(super) fn settle(&self, digest: Option<Digest>) {
+        if self.digest.set(digest).is_ok() {
+            self.events.send(Event::Settled {
+                place: self.place.clone(),
+                digest,
+                bytes: self.told(),
+            });
+        }
     }
 
     /// The most that any try has sent, in bytes.
@@ -80,12 +109,12 @@ impl Progress {
         self.told.load(Ordering::Relaxed)
     }
 
-    fn reached(&self, sent: u64) {
+    pub(super) fn reached(&self, sent: u64) {
         let before = self.told.fetch_max(sent, Ordering::Relaxed);
         if sent > before {
             self.events.send(Event::Progress {
                 place: self.place.clone(),
-                digest: self.digest,
+                digest: self.digest.get().copied().flatten(),
                 bytes: sent - before,
             });
         }
@@ -93,7 +122,7 @@ impl Progress {
 }
 
 /// When a request last moved, and whether all of it is sent.
-struct Activity {
+pub(super) struct Activity {
     state: Mutex<(Instant, bool)>,
     disk: Mutex<Option<String>>,
 }
@@ -106,11 +135,11 @@ impl Activity {
         })
     }
 
-    fn moved(&self, all_sent: bool) {
+    pub(super) fn moved(&self, all_sent: bool) {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = (Instant::now(), all_sent);
     }
 
-    fn disk_failed(&self, error: &std::io::Error) {
+    pub(super) fn disk_failed(&self, error: &std::io::Error) {
         *self.disk.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
     }
 
@@ -195,7 +224,7 @@ impl Transport {
         let request = format!("{} {}", call.method, redacted(&call.url));
         let fault = |class, detail: String| Fault::new(class, &self.host, &request, detail);
         let has_body = !matches!(call.payload, Payload::None);
-        let activity = Activity::new(!matches!(call.payload, Payload::File { .. }));
+        let activity = Activity::new(matches!(call.payload, Payload::None | Payload::Bytes(_)));
         let body = self.body(call, &activity).await.map_err(|error| {
             let detail = format!("cannot read the blob: {error}");
             fault(Class::Storage, detail).caused_by(Some(&error))
@@ -250,6 +279,10 @@ impl Transport {
                 size,
                 progress,
             } => (path, *size, Arc::clone(progress)),
+            Payload::Growing { growing, progress } => {
+                let chunks = ahead::chunks(growing, Arc::clone(progress), Arc::clone(activity));
+                return Ok(Body::wrap_stream(chunks.await?));
+            }
         };
         let file = tokio::fs::File::open(path).await?;
         let found = file.metadata().await?.len();
@@ -275,13 +308,13 @@ impl Transport {
     }
 }
 
-/// The Content-Length to send: always for what must have one, so that no body is sent in chunks (GHCR wants none).
+/// The Content-Length to send: always for what must have one. Only what grows has no length yet: a PATCH as podman's.
 fn length(call: &Call) -> Option<u64> {
     match &call.payload {
         Payload::File { size, .. } => Some(*size),
         Payload::Bytes(bytes) => Some(bytes.len() as u64),
         Payload::None if matches!(call.method, Method::POST | Method::PUT) => Some(0),
-        Payload::None => None,
+        Payload::None | Payload::Growing { .. } => None,
     }
 }
 

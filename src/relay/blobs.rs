@@ -98,11 +98,14 @@ impl Within {
             return Ok(self.created(digest));
         }
         let digest = query.digest.as_deref().map(parse_digest).transpose()?;
-        let upload = Upload::new(self.name.clone(), &self.session.spool)
+        let mut upload = Upload::new(self.name.clone(), &self.session.spool)
             .map_err(|error| self.disk_failed(&error))?;
         if let Some(digest) = digest {
             let upload = self.append(upload, body).await?;
             return self.finish(upload, digest).await;
+        }
+        if self.session.routes.sends_ahead(&self.name) {
+            upload.follow(self.session.send_ahead(&self.targets, &upload, None));
         }
         let id = UploadId::random().map_err(|error| self.disk_failed(&error))?;
         let accepted = self.accepted(id, &upload);
@@ -213,19 +216,18 @@ impl Within {
 
     /// Checks the digest, keeps the blob, and sends it on its way.
     async fn finish(&self, upload: Upload, digest: Digest) -> Answer {
-        let (found, size, file) = upload.finish();
-        if found != digest {
+        let done = upload.finish();
+        if done.digest != digest {
+            let text = format!("what came has the digest {}", done.digest);
             // Unlinking gigabytes takes a moment.
-            tokio::task::spawn_blocking(move || drop(file)).await.ok();
-            return Err(Refusal::new(
-                Code::DigestInvalid,
-                format!("what came has the digest {found}"),
-            ));
+            tokio::task::spawn_blocking(move || drop(done)).await.ok();
+            return Err(Refusal::new(Code::DigestInvalid, text));
         }
-        let blob = self.session.adopt(digest, size, file);
+        let blob = self.session.adopt(digest, done.size, done.file);
         let blob = blob.map_err(|error| self.disk_failed(&error))?;
         // It runs by itself; the manifest will wait for it.
-        drop(self.session.send(&self.name, &self.targets, &blob));
+        let session = &self.session;
+        drop(session.send(&self.name, &self.targets, &blob, done.ahead));
         Ok(self.created(digest))
     }
 

@@ -162,11 +162,12 @@ impl Within {
             Ended::Client(why) => bad(why),
             Ended::Disk(error) => disk(error),
         })?;
-        let (found, size, file) = upload.finish();
-        if found != digest {
-            return Err(bad(format!("its bytes have the digest {found}")));
+        let done = upload.finish();
+        if done.digest != digest {
+            return Err(bad(format!("its bytes have the digest {}", done.digest)));
         }
-        let blob = self.session.keep(digest, size, file).map_err(disk)?;
+        let blob = self.session.keep(digest, done.size, done.file);
+        let blob = blob.map_err(disk)?;
         self.session.state().add_holder(digest, repository);
         Ok(Some(blob))
     }

@@ -1,6 +1,7 @@
 //! Decides how blobs and manifests reach every target of a repository, and when the relay may say that they are there.
 //! Must never write a tag, nor send a manifest before all that it names is confirmed on every target.
 
+use super::ahead::{Ahead, Way};
 use super::session::{Confirmed, Outcome, Session};
 use crate::events::{Event, Sent};
 use crate::model::{
@@ -57,7 +58,7 @@ impl Session {
         let spooled = self.state().blob(digest);
         if let Some(blob) = spooled {
             // It runs by itself; the manifest will wait for it.
-            drop(self.send(name, targets, &blob));
+            drop(self.send(name, targets, &blob, Ahead::default()));
             return Ok(Some(Found::Spooled(blob)));
         }
         let known = self.state().memory(name).confirmed.get(&digest).copied();
@@ -69,9 +70,9 @@ impl Session {
             return Ok(Some(Found::OnTargets(size)));
         }
         let Some(size) = self.size_on_all(name, targets, digest).await? else {
-            let brought = self.bring(name, digest).await;
-            return Ok(brought.map(|blob| {
-                drop(self.send(name, targets, &blob));
+            let brought = self.bring(name, targets, digest).await;
+            return Ok(brought.map(|(blob, ahead)| {
+                drop(self.send(name, targets, &blob, ahead));
                 Found::Spooled(blob)
             }));
         };
@@ -91,12 +92,13 @@ impl Session {
         Ok(Some(Found::OnTargets(size)))
     }
 
-    /// Sends a blob to every target in the background, unless that is done or under way.
+    /// Sends a blob to every target in the background, unless that is done or under way. What went ahead of it is used.
     pub(super) fn send(
         self: &Arc<Self>,
         name: &RepositoryName,
         targets: &Targets,
         blob: &LocalBlob,
+        ahead: Ahead,
     ) -> Outcome {
         let mut state = self.state();
         let sendings = &mut state.memory(name).sendings;
@@ -110,6 +112,7 @@ impl Session {
             name.clone(),
             targets.clone(),
             blob.clone(),
+            ahead,
         ));
         let place = format!("sending {} of {name}", blob.digest);
         let outcome = task
@@ -130,9 +133,13 @@ impl Session {
         name: RepositoryName,
         targets: Targets,
         blob: LocalBlob,
+        ahead: Ahead,
     ) -> Result<(), Fault> {
+        let mut ways = ahead.ways();
+        let sendings =
+            (targets.iter()).map(|target| self.send_to(target, &blob, ways.next().flatten()));
         // The first failure drops the others: the release fails anyway, and soon is better than late.
-        let sending = try_join_all(targets.iter().map(|target| self.send_to(target, &blob)));
+        let sending = try_join_all(sendings);
         let sent = tokio::select! {
             () = self.cancel.cancelled() => Err(cancelled(&name)),
             sent = sending => sent.map(|_| ()),
@@ -145,7 +152,12 @@ impl Session {
         sent
     }
 
-    async fn send_to(&self, target: &Arc<dyn Target>, blob: &LocalBlob) -> Result<(), Fault> {
+    async fn send_to(
+        &self,
+        target: &Arc<dyn Target>,
+        blob: &LocalBlob,
+        way: Option<Way>,
+    ) -> Result<(), Fault> {
         let repository = target.repository();
         let place = repository.to_string();
         self.events.send(Event::Expect {
@@ -162,16 +174,32 @@ impl Session {
         };
         // First the turn, then the permit: who waits for a turn must not hold a permit that its holder needs.
         let _turn = turn.lock().await;
-        // The semaphore is never closed, and without a permit sending is still right.
-        let _permit = permits.acquire().await.ok();
-        let sending = Fact::Sending {
-            place: repository.to_string(),
-            digest: blob.digest,
-            size: blob.size,
+        let sending = |since| {
+            Event::Fact(Fact::Sending {
+                place: repository.to_string(),
+                digest: blob.digest,
+                size: blob.size,
+                since,
+            })
         };
-        self.events.send(Event::Fact(sending));
         let mount_from = self.state().mount_from(blob.digest, repository);
-        let sent = target.put_blob(blob, &mount_from).await?;
+        // What can be mounted is not uploaded, however much of it went ahead.
+        let begun = way.filter(|_| mount_from.is_empty());
+        let sent = match begun.and_then(Way::begun) {
+            Some((way, since)) => {
+                self.events.send(sending(since));
+                way.finish(target, blob).await
+            }
+            None => None,
+        };
+        let sent = if let Some(sent) = sent {
+            sent
+        } else {
+            // The semaphore is never closed, and without a permit sending is still right.
+            let _permit = permits.acquire().await.ok();
+            self.events.send(sending(0));
+            target.put_blob(blob, &mount_from).await?
+        };
         self.state().add_holder(blob.digest, repository);
         self.events.send(Event::Blob {
             place,
@@ -238,7 +266,7 @@ impl Session {
         let digest = blob.digest;
         let spooled = self.state().blob(digest);
         let size = if let Some(local) = spooled {
-            let outcome = self.send(name, targets, &local).await;
+            let outcome = self.send(name, targets, &local, Ahead::default()).await;
             self.noted(name, outcome)?;
             local.size
         } else {

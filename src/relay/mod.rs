@@ -1,6 +1,7 @@
 //! Decides what the loopback registry is to the rest of rpub: podman pushes to it once, every target gets the same bytes.
 //! Must never listen beyond loopback, write a tag to what is released to, or keep anything after the run.
 
+mod ahead;
 mod answer;
 mod blobs;
 mod cache;
@@ -97,6 +98,12 @@ pub trait Routes: Send + Sync + 'static {
     /// Where a blob can be read that no target has: the layer of an image that ours begin with.
     fn origin(&self, _digest: Digest) -> Option<BlobOrigin> {
         None
+    }
+
+    /// Whether what podman sends to a repository is hardly ever there already, so that it may go on to the targets before
+    /// its digest is known.
+    fn sends_ahead(&self, _name: &RepositoryName) -> bool {
+        true
     }
 
     /// The layer cache that a repository stands for, where it has no targets.

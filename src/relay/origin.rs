@@ -2,6 +2,8 @@
 //! Must never fail a push: what cannot be had podman sends itself; nor say that a blob is here before its digest was checked.
 
 use super::{
+    ahead::Ahead,
+    fanout::Targets,
     session::Session,
     upload::{Ended, Upload},
 };
@@ -20,23 +22,28 @@ pub struct BlobOrigin {
 }
 
 impl Session {
-    /// The blob from its origin, where it has one; in the spool from then on.
-    pub(super) async fn bring(&self, name: &RepositoryName, digest: Digest) -> Option<LocalBlob> {
+    /// The blob from its origin, where it has one; in the spool from then on, and on its way to the targets before that.
+    pub(super) async fn bring(
+        self: &Arc<Self>,
+        name: &RepositoryName,
+        targets: &Targets,
+        digest: Digest,
+    ) -> Option<(LocalBlob, Ahead)> {
         let BlobOrigin { target, size } = self.routes.origin(digest)?;
         let origin = target.repository();
         let turn = self.state().turn(&origin.place, digest);
         // Two images on one base ask at once: the second one finds it here.
         let _turn = turn.lock().await;
         let known = self.state().blob(digest);
-        if known.is_some() {
-            return known;
+        if let Some(known) = known {
+            return Some((known, Ahead::default()));
         }
-        match self.fetch(name, (digest, size), &target).await {
-            Ok(blob) => {
+        match self.fetch(name, targets, (digest, size), &target).await {
+            Ok((blob, ahead)) => {
                 let text = format!("layer {} is the base's own, from {origin}", digest.short());
                 self.events.send(Event::Note(text));
                 self.state().add_holder(digest, origin);
-                Some(blob)
+                Some((blob, ahead))
             }
             Err(why) => {
                 tracing::info!(%digest, %origin, why, "podman compresses it instead");
@@ -46,11 +53,12 @@ impl Session {
     }
 
     async fn fetch(
-        &self,
+        self: &Arc<Self>,
         name: &RepositoryName,
+        targets: &Targets,
         (digest, size): (Digest, u64),
         origin: &Arc<dyn Target>,
-    ) -> Result<LocalBlob, String> {
+    ) -> Result<(LocalBlob, Ahead), String> {
         let found = origin
             .read_blob(digest)
             .await
@@ -59,17 +67,21 @@ impl Session {
         if announced != size {
             return Err(format!("it has {announced} bytes instead of {size}"));
         }
-        let upload = Upload::new(name.clone(), &self.spool).map_err(|error| error.to_string())?;
+        let mut upload =
+            Upload::new(name.clone(), &self.spool).map_err(|error| error.to_string())?;
+        let place = &origin.repository().place;
+        upload.follow(self.send_ahead(targets, &upload, Some((digest, place))));
         let upload = tokio::select! {
             () = self.cancel.cancelled() => return Err("the relay ends".to_owned()),
             upload = upload.append(bytes) => upload.map_err(why)?,
         };
-        let (found, length, file) = upload.finish();
-        if found != digest || length != size {
-            return Err(format!("it is another blob: {found}"));
+        let done = upload.finish();
+        if done.digest != digest || done.size != size {
+            return Err(format!("it is another blob: {}", done.digest));
         }
-        self.keep(digest, size, file)
-            .map_err(|error| error.to_string())
+        let blob = self.keep(digest, size, done.file);
+        let blob = blob.map_err(|error| error.to_string())?;
+        Ok((blob, done.ahead))
     }
 }
 

@@ -22,6 +22,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Blobs that go to one target at the same time.
 const PARALLEL: usize = 4;
+/// And before they are whole, beside those: podman sends six layers at once.
+const AHEAD: usize = 6;
 
 /// Whether a blob arrived on all targets of a repository; may be awaited by many.
 pub(super) type Outcome = Shared<BoxFuture<'static, Result<(), Fault>>>;
@@ -54,6 +56,7 @@ pub(super) struct State {
     /// Who is known to hold a blob, so that others may mount it from there.
     holders: HashMap<Digest, BTreeSet<Repository>>,
     permits: HashMap<Repository, Arc<Semaphore>>,
+    ahead: HashMap<Repository, Arc<Semaphore>>,
     turns: HashMap<(Place, Digest), Arc<tokio::sync::Mutex<()>>>,
     received: Received,
 }
@@ -247,6 +250,12 @@ impl State {
     pub(super) fn permits(&mut self, repository: &Repository) -> Arc<Semaphore> {
         let entry = self.permits.entry(repository.clone());
         Arc::clone(entry.or_insert_with(|| Arc::new(Semaphore::new(PARALLEL))))
+    }
+
+    /// How many blobs may go to this target at once before they are whole.
+    pub(super) fn permits_ahead(&mut self, repository: &Repository) -> Arc<Semaphore> {
+        let entry = self.ahead.entry(repository.clone());
+        Arc::clone(entry.or_insert_with(|| Arc::new(Semaphore::new(AHEAD))))
     }
 
     /// One blob goes to one place once at a time: the second repository that needs it waits, and then mounts it.

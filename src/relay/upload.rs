@@ -1,14 +1,17 @@
 //! Decides how the bytes of an upload reach the disk: hashed as they come, in bounded memory, off the runtime.
 //! Must never keep a file that was not finished: it goes with the value that holds it.
 
-use super::spool::Spool;
+use super::{ahead::Ahead, spool::Spool};
 use crate::model::{digest::Digest, reference::RepositoryName};
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use sha2::{Digest as _, Sha256};
-use std::io::{self, BufWriter, Write};
+use std::{
+    io::{self, BufWriter, Write},
+    path::Path,
+};
 use tempfile::NamedTempFile;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// Chunks on their way to the disk, per upload. hyper's are at most some 400 KiB: 2 MiB for each layer in flight.
 const QUEUE: usize = 4;
@@ -22,6 +25,20 @@ pub(super) struct Upload {
     file: NamedTempFile,
     hasher: Sha256,
     size: u64,
+    /// How much of it can be read from the file.
+    written: watch::Sender<u64>,
+    ahead: Ahead,
+}
+
+/// An upload that is finished, and not yet checked.
+pub(super) struct Finished {
+    /// What it really is.
+    pub(super) digest: Digest,
+    /// In bytes.
+    pub(super) size: u64,
+    pub(super) file: NamedTempFile,
+    /// What is on its way to the targets already.
+    pub(super) ahead: Ahead,
 }
 
 /// Why an upload ended early; its file is gone.
@@ -46,7 +63,19 @@ impl Upload {
             file: spool.new_file()?,
             hasher: Sha256::new(),
             size: 0,
+            written: watch::Sender::new(0),
+            ahead: Ahead::default(),
         })
+    }
+
+    /// Where it is written, and how much of it can be read.
+    pub(super) fn growth(&self) -> (&Path, watch::Receiver<u64>) {
+        (self.file.path(), self.written.subscribe())
+    }
+
+    /// It goes on to the targets while it comes.
+    pub(super) fn follow(&mut self, ahead: Ahead) {
+        self.ahead = ahead;
     }
 
     /// Bytes that it holds.
@@ -61,8 +90,13 @@ impl Upload {
     }
 
     /// The digest of what it holds, and the file.
-    pub(super) fn finish(self) -> (Digest, u64, NamedTempFile) {
-        (Digest::from_hasher(self.hasher), self.size, self.file)
+    pub(super) fn finish(self) -> Finished {
+        Finished {
+            digest: Digest::from_hasher(self.hasher),
+            size: self.size,
+            file: self.file,
+            ahead: self.ahead,
+        }
     }
 
     /// Appends a request's body. If the caller is dropped in the middle, the upload and its file are gone.
@@ -113,10 +147,13 @@ impl Upload {
                     self.hasher.update(&chunk);
                     out.write_all(&chunk)?;
                     self.size += chunk.len() as u64;
+                    self.written
+                        .send_replace(self.size - out.buffer().len() as u64);
                 }
                 Message::End => {
                     out.flush()?;
                     drop(out);
+                    self.written.send_replace(self.size);
                     return Ok(Some(self));
                 }
             }
@@ -147,10 +184,10 @@ mod tests {
         let upload = upload.append(chunks(&["one", "two"])).await.unwrap();
         assert_eq!(upload.range(), "0-5");
         let upload = upload.append(chunks(&["three"])).await.unwrap();
-        let (digest, size, file) = upload.finish();
-        assert_eq!(digest, Digest::of(b"onetwothree"));
-        assert_eq!(size, 11);
-        assert_eq!(std::fs::read(file.path()).unwrap(), b"onetwothree");
+        let finished = upload.finish();
+        assert_eq!(finished.digest, Digest::of(b"onetwothree"));
+        assert_eq!(finished.size, 11);
+        assert_eq!(std::fs::read(finished.file.path()).unwrap(), b"onetwothree");
     }
 
     #[tokio::test]

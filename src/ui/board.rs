@@ -103,6 +103,11 @@ impl Board {
                 digest,
                 bytes,
             } => self.of(place).progress(place, *digest, *bytes, now),
+            Event::Settled {
+                place,
+                digest,
+                bytes,
+            } => self.of(place).settled(place, *digest, *bytes, now),
             Event::Blob {
                 place,
                 digest,

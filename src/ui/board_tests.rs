@@ -47,7 +47,7 @@ fn expect(place: &str, name: &str, size: u64) -> Event {
 fn progress(place: &str, name: &str, bytes: u64) -> Event {
     Event::Progress {
         place: place.to_owned(),
-        digest: Digest::of(name.as_bytes()),
+        digest: Some(Digest::of(name.as_bytes())),
         bytes,
     }
 }

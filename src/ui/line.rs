@@ -69,6 +69,7 @@ pub(super) fn line(event: &Event, style: Style, sort: Sort) -> Option<String> {
         | Event::Pushing { .. }
         | Event::Expect { .. }
         | Event::Progress { .. }
+        | Event::Settled { .. }
         | Event::Fact(_)
         | Event::Pushed { .. } => return None,
         Event::Manifest { place, digest } => (unless_live, format!("{indent}{place}@{digest}")),

@@ -84,6 +84,7 @@ fn hear(trace: &mut Trace, at: u64, event: &Event) {
         | Event::Pushed { .. }
         | Event::Received { .. }
         | Event::Progress { .. }
+        | Event::Settled { .. }
         | Event::Tagged { .. }
         | Event::Deleted { .. } => {}
     }

@@ -19,6 +19,8 @@ struct Repository {
     blobs: BTreeMap<Digest, Blob>,
     /// How many there will be; None where nobody has said.
     expected: Option<usize>,
+    /// Bytes that went before it was known whose they are.
+    ahead: u64,
     begun: Duration,
     retries: u32,
     ended: bool,
@@ -51,6 +53,16 @@ pub(super) struct Standing {
     pub(super) known: usize,
     /// Whether more is to come than is known.
     pub(super) more: bool,
+    /// Whether bytes go whose blob is not known yet.
+    pub(super) ahead: bool,
+}
+
+impl Repository {
+    fn sent(&mut self, digest: Digest, bytes: u64) {
+        if let Some(blob) = self.blobs.get_mut(&digest) {
+            blob.sent = (blob.sent + bytes).min(blob.size);
+        }
+    }
 }
 
 impl Traffic {
@@ -58,6 +70,7 @@ impl Traffic {
         let new = || Repository {
             blobs: BTreeMap::new(),
             expected: None,
+            ahead: 0,
             begun: now,
             retries: 0,
             ended: false,
@@ -85,12 +98,34 @@ impl Traffic {
         self.repository(place, now).blobs.insert(digest, blob);
     }
 
-    /// Bytes of it went.
-    pub(super) fn progress(&mut self, place: &str, digest: Digest, bytes: u64, now: Duration) {
+    /// Bytes of it went; of a blob that is not known yet where none is named.
+    pub(super) fn progress(
+        &mut self,
+        place: &str,
+        digest: Option<Digest>,
+        bytes: u64,
+        now: Duration,
+    ) {
         self.rate.add(bytes, now);
-        let blobs = &mut self.repository(place, now).blobs;
-        if let Some(blob) = blobs.get_mut(&digest) {
-            blob.sent = (blob.sent + bytes).min(blob.size);
+        let repository = self.repository(place, now);
+        match digest {
+            Some(digest) => repository.sent(digest, bytes),
+            None => repository.ahead += bytes,
+        }
+    }
+
+    /// What went ahead was this blob's, or went for nothing.
+    pub(super) fn settled(
+        &mut self,
+        place: &str,
+        digest: Option<Digest>,
+        bytes: u64,
+        now: Duration,
+    ) {
+        let repository = self.repository(place, now);
+        repository.ahead = repository.ahead.saturating_sub(bytes);
+        if let Some(digest) = digest {
+            repository.sent(digest, bytes);
         }
     }
 
@@ -156,7 +191,7 @@ impl Traffic {
     /// Whether something goes there, or is about to.
     pub(super) fn is_open(&self) -> bool {
         let mut repositories = self.repositories.values();
-        repositories.any(|one| !one.ended && !one.blobs.is_empty())
+        repositories.any(|one| !one.ended && (one.ahead > 0 || !one.blobs.is_empty()))
     }
 
     /// No more will come.
@@ -181,6 +216,9 @@ impl Traffic {
                     all.bytes += blob.size;
                 }
             }
+            all.sent += one.ahead;
+            all.bytes += one.ahead;
+            all.ahead |= one.ahead > 0;
             let known = one.blobs.len();
             all.known += known;
             all.blobs += one.expected.unwrap_or(known).max(known);
@@ -235,6 +273,6 @@ impl Standing {
 
     /// Whether nothing that is known is still to be sent.
     fn is_idle(self) -> bool {
-        self.sent >= self.bytes
+        self.sent >= self.bytes && !self.ahead
     }
 }

@@ -1,6 +1,7 @@
 //! Decides that the relay keeps the OCI distribution specification.
 //! Must never pass where the real part is missing.
 
+mod ahead;
 mod fanout;
 mod guard;
 mod origin;
