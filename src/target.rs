@@ -80,6 +80,11 @@ pub trait Target: Send + Sync + 'static {
         mount_from: &[RepositoryName],
     ) -> Result<Sent, Fault>;
 
+    /// Takes a blob over from another repository at the same place; false where that is not to be had.
+    async fn mount_blob(&self, _digest: Digest, _from: &RepositoryName) -> Result<bool, Fault> {
+        Ok(false)
+    }
+
     /// Uploads a blob while it grows: one try, and nothing stays of it where that fails. False where the place has no use
     /// for that.
     async fn put_growing(&self, _growing: Growing) -> Result<bool, Fault> {

@@ -154,6 +154,22 @@ impl Remote {
         Ok(session.map_or(Mount::Nothing, Mount::Session))
     }
 
+    /// A mount and nothing else.
+    pub(super) async fn mount_once(
+        &self,
+        digest: Digest,
+        from: &RepositoryName,
+    ) -> Result<bool, Fault> {
+        match self.mount(digest, std::slice::from_ref(from)).await? {
+            Mount::Done => Ok(true),
+            Mount::Session(unused) => {
+                self.abandon(unused).await;
+                Ok(false)
+            }
+            Mount::Nothing => Ok(false),
+        }
+    }
+
     /// Gives a session back that will not be used; the registry would drop it some day anyway.
     pub(super) async fn abandon(&self, session: Url) {
         let call = super::Call::new(Method::DELETE, session);

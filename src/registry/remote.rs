@@ -100,6 +100,10 @@ impl Target for Remote {
         self.put_blob_tried(blob, mount_from).await
     }
 
+    async fn mount_blob(&self, digest: Digest, from: &RepositoryName) -> Result<bool, Fault> {
+        self.tried(|_| self.mount_once(digest, from)).await
+    }
+
     async fn put_growing(&self, growing: Growing) -> Result<bool, Fault> {
         let sent = self.put_growing_once(growing).await;
         sent.map(|()| true)

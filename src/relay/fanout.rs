@@ -70,11 +70,7 @@ impl Session {
             return Ok(Some(Found::OnTargets(size)));
         }
         let Some(size) = self.size_on_all(name, targets, digest).await? else {
-            let brought = self.bring(name, targets, digest).await;
-            return Ok(brought.map(|(blob, ahead)| {
-                drop(self.send(name, targets, &blob, ahead));
-                Found::Spooled(blob)
-            }));
+            return Ok(self.bring(name, targets, digest).await);
         };
         let expected = self.state().memory(name).expected_configs.contains(&digest);
         if !expected && !self.is_compressed(name, targets, digest).await? {
@@ -88,6 +84,7 @@ impl Session {
                 size,
                 reusable: true,
             },
+            Sent::Present,
         );
         Ok(Some(Found::OnTargets(size)))
     }
@@ -287,6 +284,7 @@ impl Session {
                         size,
                         reusable: false,
                     },
+                    Sent::Present,
                 );
                 size
             }
@@ -349,12 +347,13 @@ impl Session {
         Ok(start.is_some_and(|start| magics.iter().any(|magic| start.starts_with(magic))))
     }
 
-    fn confirm(
+    pub(super) fn confirm(
         &self,
         name: &RepositoryName,
         targets: &Targets,
         digest: Digest,
         confirmed: Confirmed,
+        sent: Sent,
     ) {
         let mut state = self.state();
         let before = state.memory(name).confirmed.insert(digest, confirmed);
@@ -370,7 +369,7 @@ impl Session {
                 place: target.repository().to_string(),
                 digest,
                 size: confirmed.size,
-                sent: Sent::Present,
+                sent,
             });
         }
     }

@@ -3,13 +3,18 @@
 
 use super::{
     ahead::Ahead,
-    fanout::Targets,
-    session::Session,
+    fanout::{Found, Targets},
+    session::{Confirmed, Session},
     upload::{Ended, Upload},
 };
-use crate::events::Event;
-use crate::model::{digest::Digest, reference::RepositoryName};
+use crate::events::{Event, Sent};
+use crate::model::{
+    digest::Digest,
+    fault::Fault,
+    reference::{Repository, RepositoryName},
+};
 use crate::target::{LocalBlob, Target};
+use futures::future::try_join_all;
 use std::sync::Arc;
 
 /// Where a blob can be read that no target has.
@@ -22,13 +27,14 @@ pub struct BlobOrigin {
 }
 
 impl Session {
-    /// The blob from its origin, where it has one; in the spool from then on, and on its way to the targets before that.
+    /// The blob from its origin, where it has one: taken over by targets that live where it does, else in the spool from
+    /// then on, and on its way to the targets before that.
     pub(super) async fn bring(
         self: &Arc<Self>,
         name: &RepositoryName,
         targets: &Targets,
         digest: Digest,
-    ) -> Option<(LocalBlob, Ahead)> {
+    ) -> Option<Found> {
         let BlobOrigin { target, size } = self.routes.origin(digest)?;
         let origin = target.repository();
         let turn = self.state().turn(&origin.place, digest);
@@ -36,20 +42,56 @@ impl Session {
         let _turn = turn.lock().await;
         let known = self.state().blob(digest);
         if let Some(known) = known {
-            return Some((known, Ahead::default()));
+            drop(self.send(name, targets, &known, Ahead::default()));
+            return Some(Found::Spooled(known));
+        }
+        if self.taken_over(name, targets, (digest, size), origin).await {
+            return Some(Found::OnTargets(size));
         }
         match self.fetch(name, targets, (digest, size), &target).await {
             Ok((blob, ahead)) => {
                 let text = format!("layer {} is the base's own, from {origin}", digest.short());
                 self.events.send(Event::Note(text));
                 self.state().add_holder(digest, origin);
-                Some((blob, ahead))
+                drop(self.send(name, targets, &blob, ahead));
+                Some(Found::Spooled(blob))
             }
             Err(why) => {
                 tracing::info!(%digest, %origin, why, "podman compresses it instead");
                 None
             }
         }
+    }
+
+    /// Whether every target has it now, without a byte of it coming here.
+    async fn taken_over(
+        &self,
+        name: &RepositoryName,
+        targets: &Targets,
+        (digest, size): (Digest, u64),
+        origin: &Repository,
+    ) -> bool {
+        if targets.is_empty() || targets.iter().any(|t| t.repository().place != origin.place) {
+            return false;
+        }
+        let mounts = targets
+            .iter()
+            .map(async |target| match target.blob_size(digest).await? {
+                Some(there) => Ok::<_, Fault>(there == size),
+                None => target.mount_blob(digest, &origin.name).await,
+            });
+        let all = try_join_all(mounts).await;
+        if !all.is_ok_and(|all| all.into_iter().all(|taken| taken)) {
+            return false;
+        }
+        let confirmed = Confirmed {
+            size,
+            reusable: true,
+        };
+        self.confirm(name, targets, digest, confirmed, Sent::Mounted);
+        let text = format!("layer {} was taken over from {origin}", digest.short());
+        self.events.send(Event::Note(text));
+        true
     }
 
     async fn fetch(

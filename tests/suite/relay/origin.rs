@@ -4,15 +4,20 @@
 use crate::support::{
     images::{self, Image},
     loopback::{Loopback, name},
+    proxy::Proxy,
+    registries::{Auth, RegistryProcess},
 };
 use rpub::{
+    events::Events,
     model::{digest::Digest, reference::RepositoryName},
+    registry::{CredentialSource, Options, Registry},
     relay::{Access, BlobOrigin, Routes},
     store::Store,
     target::Target,
 };
 use std::{path::PathBuf, sync::Arc};
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 /// One target, and the base in another store.
 struct WithBase {
@@ -53,6 +58,79 @@ async fn relay(image: &Image, alter: impl FnOnce(PathBuf)) -> (Loopback, [TempDi
     let access = Access::with_random_password(folder.path().join("spools")).unwrap();
     let relay = Loopback::with(access, folder, Arc::new(routes)).await;
     (relay, folders)
+}
+
+/// `name` on a real registry, with a proxy before it that counts.
+fn behind(proxy: &Proxy, repository: &str) -> Arc<dyn Target> {
+    let options = Options {
+        insecure: true,
+        ..Options::new(proxy.host())
+    };
+    let (cancel, anonymous) = (CancellationToken::new(), CredentialSource::anonymous());
+    let registry = Registry::new(options, anonymous, Events::default(), cancel).unwrap();
+    Arc::new(registry.repository(name(repository)))
+}
+
+/// The base and the targets on real registries.
+struct OnRegistries {
+    targets: Vec<Arc<dyn Target>>,
+    base: Arc<dyn Target>,
+    layer: Digest,
+    size: u64,
+}
+
+impl Routes for OnRegistries {
+    fn targets(&self, _: &RepositoryName) -> Option<Vec<Arc<dyn Target>>> {
+        Some(self.targets.clone())
+    }
+
+    fn origin(&self, digest: Digest) -> Option<BlobOrigin> {
+        (digest == self.layer).then(|| BlobOrigin {
+            target: Arc::clone(&self.base),
+            size: self.size,
+        })
+    }
+}
+
+#[tokio::test]
+async fn relay_lets_targets_take_a_layer_over_where_the_base_lives() {
+    for elsewhere in [false, true] {
+        let registries = [(); 2].map(|()| RegistryProcess::start(&Auth::None));
+        let home = Proxy::before(registries[0].host()).start().await;
+        let other = Proxy::before(registries[1].host()).start().await;
+        let image = Image::new("amd64", "base");
+        let base = behind(&home, "upstream/base");
+        images::push(&*base, &image).await;
+        let mut targets = vec![behind(&home, "a/b")];
+        if elsewhere {
+            targets.push(behind(&other, "a/b"));
+        }
+        let routes = OnRegistries {
+            targets: targets.clone(),
+            base,
+            layer: Digest::of(&image.layers[0]),
+            size: image.layers[0].len() as u64,
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let access = Access::with_random_password(folder.path().join("spools")).unwrap();
+        let relay = Loopback::with(access, folder, Arc::new(routes)).await;
+        assert_eq!(relay.head(&layer_of(&image)).await.status(), 200);
+        relay.push_blob("a/b", &image.config).await;
+        let pushed = relay.push_manifest("a/b", "tmp", &image.manifest).await;
+        assert_eq!(pushed.status(), 201);
+        for target in &targets {
+            let size = target.blob_size(Digest::of(&image.layers[0])).await;
+            assert_eq!(size.unwrap(), Some(image.layers[0].len() as u64));
+        }
+        // It came here only where somebody else needs it, and went back to nobody.
+        let read = home.count("GET", &format!("blobs/{}", Digest::of(&image.layers[0])));
+        assert_eq!(read, usize::from(elsewhere));
+        assert_eq!(home.count("POST", "/v2/a/b/blobs/uploads/?mount="), 1);
+        let uploads = |proxy: &Proxy| proxy.count("PUT", "/v2/a/b/blobs/uploads/");
+        // The config, and the layer elsewhere.
+        assert_eq!(uploads(&home), 1);
+        assert_eq!(uploads(&other), if elsewhere { 2 } else { 0 });
+    }
 }
 
 /// What somebody did to a layer's file.
