@@ -1,5 +1,5 @@
-# What scripts/compat and scripts/walk-guide share: the root folder of another Debian, made once and entered in namespaces
-# that take everything with them when they end. Sourced, never run.
+# What scripts/compat, scripts/dockerd and scripts/walk-guide share: the root folder of another Debian, made once and entered
+# in namespaces that take everything with them when they end. Sourced, never run.
 # shellcheck shell=bash
 
 # Runs COMMAND where everything that it mounts or starts goes away with it: in its own mount and process namespaces (and in
@@ -7,13 +7,18 @@
 # of the namespace, then all of it.
 contained_pid="" contained_also=()
 contained() {
-  setpriv --pdeathsig KILL \
-    unshare --mount --propagation private --pid --fork --kill-child --mount-proc "${contained_also[@]}" "$@" <&0 &
-  contained_pid=$!
+  contain "$@" <&0
   local code=0
   wait "$contained_pid" 2>/dev/null || code=$?
   contained_pid=
   return "$code"
+}
+
+# The same, and does not wait for it.
+contain() {
+  setpriv --pdeathsig KILL \
+    unshare --mount --propagation private --pid --fork --kill-child --mount-proc "${contained_also[@]}" "$@" <&0 &
+  contained_pid=$!
 }
 
 # The processes of a killed namespace may need a moment; its files cannot be removed before.
