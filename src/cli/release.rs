@@ -29,11 +29,15 @@ pub(super) struct Args {
     #[command(flatten)]
     caches: super::caches::Caches,
     #[command(flatten)]
+    layers: super::layers::Layers,
+    #[command(flatten)]
     pub(super) report: super::reports::ReportTo,
 }
 
 impl Args {
-    pub(super) async fn run(self, context: &Context) -> Result<Answer> {
+    pub(super) async fn run(self, mut context: Context) -> Result<Answer> {
+        self.layers.over(&mut context.spec);
+        let context = &context;
         let plan = super::plan(context, self.git_ref.as_deref(), &[])?;
         let caches = self.caches.into();
         let source = self
