@@ -27,9 +27,9 @@ pub(super) struct Args {
     #[arg(long, env = "RPUB_FORCE", value_parser = super::words::switch)]
     force: bool,
     #[command(flatten)]
-    caches: super::caches::Caches,
-    #[command(flatten)]
     layers: super::layers::Layers,
+    #[command(flatten)]
+    caches: super::caches::Caches,
     #[command(flatten)]
     pub(super) report: super::reports::ReportTo,
 }
