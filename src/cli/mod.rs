@@ -8,6 +8,7 @@ mod caches;
 mod completions;
 mod doctor;
 mod init;
+mod layers;
 mod man;
 mod plan;
 mod prune;
@@ -213,11 +214,11 @@ impl Cli {
             Command::Plan(args) => args.run(&self.global.context(world)?, format),
             // Boxed: a build's state is large.
             Command::Build(args) => Box::pin(args.run(&self.global.context(world)?)).await,
-            Command::Push(args) => args.run(&self.global.context(world)?).await,
+            Command::Push(args) => args.run(self.global.context(world)?).await,
             Command::Assemble(args) => args.run(&self.global.context(world)?).await,
             Command::Verify(args) => args.run(&self.global.context(world)?).await,
             Command::Prune(args) => args.run(&self.global.context(world)?).await,
-            Command::Release(args) => Box::pin(args.run(&self.global.context(world)?)).await,
+            Command::Release(args) => Box::pin(args.run(self.global.context(world)?)).await,
         }
     }
 }

@@ -38,11 +38,15 @@ pub(super) struct Args {
     )]
     digests: PathBuf,
     #[command(flatten)]
+    layers: super::layers::Layers,
+    #[command(flatten)]
     pub(super) report: super::reports::ReportTo,
 }
 
 impl Args {
-    pub(super) async fn run(self, context: &Context) -> Result<Answer> {
+    pub(super) async fn run(self, mut context: Context) -> Result<Answer> {
+        self.layers.over(&mut context.spec);
+        let context = &context;
         let plan = super::plan(context, self.git_ref.as_deref(), &self.images)?;
         let pushed = release::push_kept(context, &plan, super::wanted(self.platform)).await?;
         records::write(&self.digests, &pushed)?;

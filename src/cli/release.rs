@@ -27,13 +27,17 @@ pub(super) struct Args {
     #[arg(long, env = "RPUB_FORCE", value_parser = super::words::switch)]
     force: bool,
     #[command(flatten)]
+    layers: super::layers::Layers,
+    #[command(flatten)]
     caches: super::caches::Caches,
     #[command(flatten)]
     pub(super) report: super::reports::ReportTo,
 }
 
 impl Args {
-    pub(super) async fn run(self, context: &Context) -> Result<Answer> {
+    pub(super) async fn run(self, mut context: Context) -> Result<Answer> {
+        self.layers.over(&mut context.spec);
+        let context = &context;
         let plan = super::plan(context, self.git_ref.as_deref(), &[])?;
         let caches = self.caches.into();
         let source = self

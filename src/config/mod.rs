@@ -9,6 +9,7 @@ mod schema;
 use crate::{
     error::{Error, Result},
     model::{
+        compression::CompressionLevel,
         fault::Policy,
         reference::RepositoryName,
         spec::{
@@ -99,6 +100,7 @@ fn read(
     let mut file = Table::new(mistakes, "", &document);
     let source = file.string("source").map(|v| v.text);
     let licenses = file.string("licenses").map(|v| v.text);
+    let level = file.number("compression_level", CompressionLevel::RANGE);
     let tags = tag_rules(file.table("tags"));
     let retry = policy(file.table("retry"));
     let prune = prune_rules(&mut file);
@@ -141,6 +143,7 @@ fn read(
         images,
         retry,
         prune,
+        compression_level: level.and_then(CompressionLevel::new),
     })
 }
 

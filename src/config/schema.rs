@@ -3,7 +3,9 @@
 #![expect(dead_code, reason = "these types are only looked at")]
 
 use super::{LATEST, MANUAL, RELEASE};
-use crate::model::{fault::Policy, platform::Platform, spec::PruneRules};
+use crate::model::{
+    compression::CompressionLevel, fault::Policy, platform::Platform, spec::PruneRules,
+};
 use schemars::{
     JsonSchema, Schema,
     transform::{RecursiveTransform, Transform as _},
@@ -61,6 +63,10 @@ struct File {
     /// The label org.opencontainers.image.licenses: an SPDX expression.
     #[schemars(regex(pattern = SOMETHING), example = &"MIT")]
     licenses: Option<String>,
+    /// How hard podman compresses new layers: 1 is quick, 9 is small. Another level is another digest: the same on every
+    /// machine. podman 4.6 and newer; without it, podman's own.
+    #[schemars(range(min = *CompressionLevel::RANGE.start(), max = *CompressionLevel::RANGE.end()))]
+    compression_level: Option<i64>,
     /// Which tags a ref gives.
     tags: Option<Tags>,
     /// How requests to registries are tried again.

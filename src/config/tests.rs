@@ -250,6 +250,33 @@ fn what_is_pruned_is_said_by_a_word_or_a_table() {
 }
 
 #[test]
+fn a_compression_level_is_gzips_or_podmans_own() {
+    let level = |text: &str| {
+        let spec = parse_all_there(&format!("{text}{GOOD}"));
+        spec.map(|spec| spec.compression_level)
+    };
+    assert_eq!(level("").unwrap(), None);
+    for number in [1, 9] {
+        let read = level(&format!("compression_level = {number}\n")).unwrap();
+        assert_eq!(read, CompressionLevel::new(number));
+        assert!(read.is_some());
+    }
+    for (text, words) in [
+        ("compression_level = 0\n", "1 to 9"),
+        ("compression_level = 10\n", "1 to 9"),
+        ("compression_level = \"6\"\n", "1 to 9"),
+        (
+            "compresion_level = 6\n",
+            "did you mean \"compression_level\"?",
+        ),
+    ] {
+        let error = level(text).unwrap_err();
+        let told = format!("{error} {}", error.hint);
+        assert!(told.contains(words), "{text}: {told}");
+    }
+}
+
+#[test]
 fn rules_between_keys_are_told() {
     let insecure = GOOD.replacen(
         "host = \"ghcr.io\"",

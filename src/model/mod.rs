@@ -3,6 +3,8 @@
 
 /// Which images a Containerfile needs that are none of its own stages, and which one its published stage is on.
 pub mod bases;
+/// How hard layers are compressed.
+pub mod compression;
 /// What a Containerfile declares that must not get lost.
 pub mod containerfile;
 /// sha256 digests.

@@ -28,6 +28,7 @@ fn spec() -> Spec {
         }],
         prune: super::super::spec::PruneRules::default(),
         retry: Policy::default(),
+        compression_level: None,
     }
 }
 

@@ -2,6 +2,7 @@
 //! Must never hold text that was not checked; `config` makes these values.
 
 use super::{
+    compression::CompressionLevel,
     fault::Policy,
     platform::Platform,
     reference::{BadName, Host, Place, Repository, RepositoryName},
@@ -26,6 +27,8 @@ pub struct Spec {
     pub retry: Policy,
     /// `[prune]`.
     pub prune: PruneRules,
+    /// `compression_level`; podman's own where none is said.
+    pub compression_level: Option<CompressionLevel>,
 }
 
 /// What is pruned, and what is kept.

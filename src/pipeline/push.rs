@@ -6,6 +6,7 @@ use crate::{
     error::{Error, Kind, Result},
     events::{Event, Events, Stage},
     model::{
+        compression::CompressionLevel,
         manifest::RawManifest,
         plan::Plan,
         record::Record,
@@ -122,6 +123,7 @@ pub async fn images(
     dock.targets.origins().get_or_init(|| origins);
     let begun = begun(engine, &dock.targets, built).await;
     dock.targets.begun().get_or_init(|| begun);
+    let level = level(context, engine);
     // Two pushes at once of the same layer would compress it twice; the later one finds it at the relay.
     let turns: BTreeMap<&str, Mutex<()>> = built
         .iter()
@@ -138,7 +140,7 @@ pub async fn images(
             for turn in mine.iter().filter_map(|layer| turns.get(layer)) {
                 held.push(turn.lock().await);
             }
-            let record = one(engine, dock, plan, built).await?;
+            let record = one(engine, dock, plan, built, level).await?;
             pushes.one_less(&built.image);
             Ok(record)
         })
@@ -219,7 +221,27 @@ fn layers(built: &Built) -> impl Iterator<Item = &str> {
     built.inspected.layers.iter().map(String::as_str)
 }
 
-async fn one(engine: &Engine, dock: &Dock, plan: &Plan, built: &Built) -> Result<Record> {
+/// The level that layers are compressed at, where one is asked for and this podman takes it.
+fn level(context: &Context, engine: &Engine) -> Option<CompressionLevel> {
+    let level = context.spec.compression_level?;
+    if engine.takes_a_level() {
+        return Some(level);
+    }
+    context.events.send(Event::Warning(format!(
+        "podman {} compresses layers at its own level, not at compression level {level}: install podman 4.6 or newer on \
+         every machine that pushes, or ask for no level",
+        engine.version()
+    )));
+    None
+}
+
+async fn one(
+    engine: &Engine,
+    dock: &Dock,
+    plan: &Plan,
+    built: &Built,
+    level: Option<CompressionLevel>,
+) -> Result<Record> {
     // A slug is made of characters that a tag may have.
     let tag: Tag = built.platform.slug().parse().map_err(|error| {
         Error::new(
@@ -231,8 +253,8 @@ async fn one(engine: &Engine, dock: &Dock, plan: &Plan, built: &Built) -> Result
     })?;
     dock.relay.expect_config(&built.image, built.id.digest());
     let destination = dock.address(&built.image, &Reference::Tag(tag.clone()));
-    let pushed = engine.push(&built.name, &destination, dock.login()).await;
-    let manifest = dock.received(&built.image, &tag, pushed)?;
+    let pushed = engine.push(&built.name, &destination, dock.login(), level);
+    let manifest = dock.received(&built.image, &tag, pushed.await)?;
     Ok(Record {
         schema: 1,
         image: built.image.to_string(),

@@ -4,7 +4,7 @@
 use super::libpod::{Failure, Lines};
 use super::{Engine, engine_error};
 use crate::error::{Error, Result};
-use crate::model::fault::one_line;
+use crate::model::{compression::CompressionLevel, fault::one_line};
 use base64::Engine as _;
 use reqwest::Method;
 use reqwest::header::HeaderValue;
@@ -65,11 +65,18 @@ fn transport(name: &str) -> String {
 }
 
 impl Engine {
-    /// Pushes an image (a name or an id) to `destination`: `127.0.0.1:PORT/name:tag`, over plain HTTP.
+    /// Pushes an image (a name or an id) to `destination`: `127.0.0.1:PORT/name:tag`, over plain HTTP. Layers that must be
+    /// compressed are compressed at `level`.
     ///
     /// # Errors
     /// [`crate::error::Kind::Engine`] in podman's words. What the relay itself refused, it knows better.
-    pub async fn push(&self, image: &str, destination: &str, login: Login<'_>) -> Result<()> {
+    pub async fn push(
+        &self,
+        image: &str,
+        destination: &str,
+        login: Login<'_>,
+        level: Option<CompressionLevel>,
+    ) -> Result<()> {
         let what = "podman could not push the image";
         let request = self
             .libpod
@@ -80,6 +87,12 @@ impl Engine {
                 // Otherwise 4.3 says nothing at all about what went wrong.
                 ("quiet", "false"),
             ])
+            // Without compressionFormat, with which podman would compress also what is compressed already.
+            .query(
+                &level
+                    .map(|level| ("compressionLevel", level.to_string()))
+                    .as_slice(),
+            )
             .header("X-Registry-Auth", login.header()?);
         self.unless_cancelled(async {
             let failed = |failure| login.error(what, destination, &failure);

@@ -106,6 +106,12 @@ impl Engine {
         version.is_ok_and(|version| (version.major, version.minor) >= (4, 9))
     }
 
+    /// Whether a push can be told how hard to compress; older podmans pass over it without a word.
+    pub fn takes_a_level(&self) -> bool {
+        let version = semver::Version::parse(self.version());
+        version.is_ok_and(|version| (version.major, version.minor) >= (4, 6))
+    }
+
     /// Whether rpub started this engine itself, so that it ends with rpub.
     pub fn is_own(&self) -> bool {
         self.service.is_some()

@@ -154,7 +154,7 @@ fn keys_have_the_bounds_that_the_schema_says() {
             }
         }
     }
-    assert_eq!(seen, 5 * 4);
+    assert_eq!(seen, 6 * 4);
 }
 
 fn root(path: &str) -> PathBuf {
@@ -228,6 +228,8 @@ const WRONG: &[&str] = &[
     "licenses = 1\n",
     "license = \"MIT\"\n",
     "prune = \"no\"\n",
+    "compression_level = \"6\"\n",
+    "compression_level = 1.5\n",
     "[prune]\nkeep = 1.5\n",
     "[prune]\ngrace = \"soon\"\n",
     "[prune]\ngrave = \"7d\"\n",

@@ -11,6 +11,8 @@ mod crowd;
 mod handover;
 /// A large image, to three places at once.
 mod large;
+/// How hard layers are compressed.
+mod levels;
 /// A base's layers come from where the base is.
 mod origins;
 /// What the HTML report says.

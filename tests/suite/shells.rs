@@ -12,6 +12,7 @@ use std::{
 const SHARED: &[&str] = &[
     "RPUB_CACHE_FROM",
     "RPUB_CACHE_TO",
+    "RPUB_COMPRESSION_LEVEL",
     "RPUB_DIGESTS",
     "RPUB_FORCE",
     "RPUB_PLATFORM",

@@ -71,6 +71,7 @@ pub(super) fn plan_of(git_ref: &str, hosts: &[String], namespace: &str) -> (Spec
         },
         source: None,
         licenses: None,
+        compression_level: None,
         tags: TagRules {
             release: ["{{version}}", "{{major}}.{{minor}}"]
                 .map(|text| text.parse().unwrap())

@@ -38,7 +38,8 @@ async fn podman_pushes_images_and_a_list_of_them() {
             let id = engine.build(&request, &mut |_| {}).await.unwrap();
             let tag = platform.replace('/', "-");
             let destination = format!("{}/some/app:{tag}", registry.address());
-            engine.push(id.as_str(), &destination, login).await.unwrap();
+            let pushed = engine.push(id.as_str(), &destination, login, None);
+            pushed.await.unwrap();
             let (bytes, kind) = registry.manifest("some/app", &tag).await;
             assert_eq!(kind, media_type::DOCKER_MANIFEST);
             let digest = RawManifest::parse(bytes, &kind).unwrap().digest();
@@ -93,15 +94,15 @@ async fn podman_push_failures_are_told_in_its_words_and_without_the_password() {
     // Nothing listens on port 1.
     for error in [
         engine
-            .push(id.as_str(), "127.0.0.1:1/x:y", login)
+            .push(id.as_str(), "127.0.0.1:1/x:y", login, None)
             .await
             .unwrap_err(),
         engine
-            .push("localhost/no-such-image:x", "127.0.0.1:1/x:y", login)
+            .push("localhost/no-such-image:x", "127.0.0.1:1/x:y", login, None)
             .await
             .unwrap_err(),
         engine
-            .push(id.as_str(), "127.0.0.1:1/NOT A NAME", login)
+            .push(id.as_str(), "127.0.0.1:1/NOT A NAME", login, None)
             .await
             .unwrap_err(),
         engine

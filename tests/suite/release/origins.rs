@@ -36,7 +36,9 @@ async fn released(test: &str, break_bases: bool) -> (Outcome, Vec<String>, Strin
         RegistryProcess::start(&Auth::None),
     );
     let to = format!("http://{}/ns,http://{}/ns", one.host(), two.host());
-    let mut command = project.command(&["release", "v1.2.3", "-v", "--to", &to]);
+    // At another level than the base was compressed at, which is for what must be compressed.
+    let args = ["release", "v1.2.3", "-v", "--to", &to];
+    let mut command = project.command(&[&args[..], &["--compression-level", "1"]].concat());
     command.env(
         "CONTAINERS_REGISTRIES_CONF",
         project.path("registries.conf"),
