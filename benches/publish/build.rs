@@ -18,12 +18,12 @@ pub(crate) fn build(world: &World) -> Vec<Table> {
     let about = images::about(shape, bytes);
     let image = images::write(folder, "built", &file, about.clone());
     let buildx = "`docker buildx build --push`";
+    let program = docker();
     let ways = [
         Way::new("`rpub release`", || by_rpub(world, &image)),
-        if docker_host().is_some() && is_here("docker") {
-            Way::new(buildx, || by_buildx(world, &image))
-        } else {
-            Way::absent(buildx)
+        match &program {
+            Some(program) => Way::new(buildx, || by_buildx(world, &image, program)),
+            None => Way::absent(buildx),
         },
     ];
     let rows = world.in_turn("build", &ways);
@@ -32,7 +32,7 @@ pub(crate) fn build(world: &World) -> Vec<Table> {
 
 fn by_rpub(world: &World, image: &Image) -> Result<f64, String> {
     let registries = World::registries(2);
-    let storage = world.home.storage("overlay");
+    let storage = world.home.storage();
     // The storage's own set-up, which a user has behind them.
     storage.podman(&["info"]);
     let places = addresses(&registries).into_iter();
@@ -45,16 +45,23 @@ fn by_rpub(world: &World, image: &Image) -> Result<f64, String> {
     run(&mut storage.of(world.home.rpub(image.folder(), &args)))
 }
 
-fn docker_host() -> Option<String> {
-    std::env::var("DOCKER_HOST")
-        .ok()
-        .filter(|host| !host.is_empty())
+/// The docker that scripts/dockerd names, or the one that `DOCKER_HOST` is meant for.
+pub(crate) fn docker() -> Option<String> {
+    let set = |name| {
+        std::env::var(name)
+            .ok()
+            .filter(|value: &String| !value.is_empty())
+    };
+    let usual = || set("DOCKER_HOST").filter(|_| is_here("docker"));
+    set("RPUB_DOCKER").or_else(|| usual().map(|_| "docker".to_owned()))
 }
 
-fn by_buildx(world: &World, image: &Image) -> Result<f64, String> {
+fn by_buildx(world: &World, image: &Image, program: &str) -> Result<f64, String> {
     let docker = |args: &[&str]| {
-        let mut command: Command = world.home.command("docker");
-        command.envs(docker_host().map(|host| ("DOCKER_HOST", host)));
+        let mut command: Command = world.home.command(program);
+        for name in ["DOCKER_HOST", "DOCKER_CONFIG"] {
+            command.envs(std::env::var_os(name).map(|value| (name, value)));
+        }
         command.args(args).current_dir(image.folder());
         command
     };
@@ -107,7 +114,7 @@ pub(crate) fn cache(world: &World) -> Vec<Table> {
         let place = format!("http://{}/ns", registries[0].host());
         let caches = ["--cache-from", &place, "--cache-to", &place];
         for (row, caches) in rows.iter_mut().zip([&caches[..0], &caches, &caches]) {
-            let storage: Storage<'_> = world.home.storage("overlay");
+            let storage: Storage<'_> = world.home.storage();
             storage.podman(&["info"]);
             world.settle();
             let mut command = storage.of(world.home.rpub(image.folder(), &["build", VERSION]));

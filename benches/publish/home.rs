@@ -91,8 +91,17 @@ impl Home {
     }
 
     /// A storage that holds nothing, for the commands that [`Storage::of`] is put on.
-    pub(crate) fn storage(&self, driver: &str) -> Storage<'_> {
-        let folder = tempfile::tempdir_in(self.folder.path()).unwrap();
+    pub(crate) fn storage(&self) -> Storage<'_> {
+        self.storage_in(self.folder.path(), "overlay")
+    }
+
+    /// The same in memory, by vfs: overlay cannot stack a thousand layers, and a disk takes minutes to sync each of them.
+    pub(crate) fn storage_in_memory(&self) -> Storage<'_> {
+        self.storage_in(Path::new("/dev/shm"), "vfs")
+    }
+
+    fn storage_in(&self, folder: &Path, driver: &str) -> Storage<'_> {
+        let folder = tempfile::tempdir_in(folder).unwrap();
         let at = folder.path().display();
         let conf = format!(
             "[storage]\ndriver = \"{driver}\"\nrunroot = \"{at}/r\"\nrootless_storage_path = \"{at}/g\"\n"
@@ -114,18 +123,10 @@ impl Home {
 impl Drop for Home {
     fn drop(&mut self) {
         self.remove_storage(&self.path("home/.local/share/containers/storage"));
-        // Ends the pause process.
-        let _ = self
-            .command("podman")
-            .args(["system", "migrate"])
-            .current_dir("/")
-            .output();
-        self.remove_storage(&self.path("home/.local/share/containers/storage"));
-        let _ = self
-            .command("podman")
-            .args(["system", "migrate"])
-            .current_dir("/")
-            .output();
+        // Ends the pause process; where it cannot, that is a process that waits for nothing.
+        let mut command = self.command("podman");
+        command.args(["system", "migrate"]).current_dir("/");
+        let _ = command.output();
     }
 }
 

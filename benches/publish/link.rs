@@ -131,9 +131,9 @@ impl Direction {
 
     /// Waits until the link has taken so many bytes.
     async fn take(&self, bytes: u32) {
-        let mut free = self.free.lock().await;
         // What a timer overslept is made up for, and no more than that: an idle link saves nothing.
-        let earliest = Instant::now() - Duration::from_millis(5);
+        let earliest = Instant::now() - Duration::from_millis(10);
+        let mut free = self.free.lock().await;
         let time = Duration::from_secs_f64(f64::from(bytes) / f64::from(self.speed.rate));
         *free = (*free).max(earliest) + time;
         sleep_until(*free).await;

@@ -42,24 +42,31 @@ pub(crate) fn versions(rpub: &Path) -> BTreeMap<String, String> {
     if let Some(line) = first_line(Command::new(rpub).arg("--version")) {
         found.insert("rpub".to_owned(), number(&line));
     }
-    if std::env::var_os("DOCKER_HOST").is_some_and(|host| !host.is_empty()) {
+    if let Some(program) = super::build::docker() {
         for (name, args) in [
             ("docker", ["version", "--format={{.Server.Version}}"]),
             ("buildx", ["buildx", "version"]),
         ] {
-            if let Some(line) = first_line(Command::new("docker").args(args)) {
-                found.insert(name.to_owned(), line);
+            if let Some(line) = first_line(Command::new(&program).args(args)) {
+                found.insert(name.to_owned(), number(&line));
             }
         }
     }
     found
 }
 
-/// The first word of a line that begins with a digit: `podman version 4.3.1`.
+/// The first word of a line that is a version: `podman version 4.3.1`.
 fn number(line: &str) -> String {
     let mut words = line.split(' ');
-    let found = words.find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
-    found.unwrap_or(line).trim_end_matches(',').to_owned()
+    let digit = |word: &&str| {
+        word.trim_start_matches('v')
+            .starts_with(|c: char| c.is_ascii_digit())
+    };
+    words
+        .find(digit)
+        .unwrap_or(line)
+        .trim_end_matches(',')
+        .to_owned()
 }
 
 fn first_line(command: &mut Command) -> Option<String> {

@@ -22,7 +22,8 @@ pub(crate) fn nothing(world: &World) -> Vec<Table> {
         std::fs::write(at.join(&name).join("Containerfile"), containerfile).unwrap();
         writeln!(
             toml,
-            "[[image]]\nname = \"{name}\"\ncontext = \"{name}\"\nplatforms = [\"linux/{}\"]",
+            "[[image]]\nname = \"{name}\"\ncontext = \"{name}\"\ncontainerfile = \"{name}/Containerfile\"\n\
+             platforms = [\"linux/{}\"]",
             architecture()
         )
         .unwrap();
@@ -31,62 +32,48 @@ pub(crate) fn nothing(world: &World) -> Vec<Table> {
     git(world, at, &["init", "-q"]);
     git(world, at, &["add", "-A"]);
 
-    let mut again = rows("released again");
-    let mut anew = rows("released after a commit");
+    let mut again = Row::new("`rpub release`, the same version again", "s");
+    let mut anew = [
+        Row::new("`rpub release` of a new version, no file changed", "s"),
+        Row::new("`rpub build` of another such version", "s"),
+        Row::new("difference", "s"),
+    ];
     for round in 0..world.args.rounds {
         let registries = World::registries(2);
         let places = addresses(&registries).into_iter();
-        let to = places
-            .map(|at| format!("http://{at}/ns"))
-            .collect::<Vec<_>>()
-            .join(",");
+        let places = places.map(|at| format!("http://{at}/ns"));
+        let to = places.collect::<Vec<_>>().join(",");
         let timed = |args: &[&str]| {
             nix::unistd::sync();
             // The commit dates the images.
             let mut command = world.home.rpub(at, args);
             run(command.env_remove("SOURCE_DATE_EPOCH")).unwrap()
         };
-        let release = |version: &str| timed(&["release", version, "--to", &to]);
+        let version = |patch| {
+            let version = format!("v1.{round}.{patch}");
+            commit(world, at, &version);
+            version
+        };
         world.settle();
-        let (first, second) = (format!("v1.{round}.0"), format!("v1.{round}.1"));
-        commit(world, at, &first);
-        release(&first);
-        add(&mut again, release(&first), timed(&["build", &first]));
-        commit(world, at, &second);
-        let released = release(&second);
-        add(&mut anew, released, timed(&["build", &second]));
+        let first = version(0);
+        let release = ["release", &first, "--to", &to];
+        timed(&release);
+        again.add(Ok(timed(&release)));
+        let built = timed(&["build", &version(1)]);
+        let released = timed(&["release", &version(2), "--to", &to]);
+        for (row, value) in anew.iter_mut().zip([released, built, released - built]) {
+            row.add(Ok(value));
+        }
         eprintln!(
-            "nothing, round {}: {:?} {:?}",
+            "nothing, round {}: {:?}, {released} and {built}",
             round + 1,
-            again[2].values,
-            anew[2].values
+            again.values
         );
     }
     let about = images::about(images::Shape { layers: 4, mib: 80 }, bytes);
-    let about = about.replace("4 layers", "four images, to two registries");
-    vec![
-        Table::new("the same version again", &about, Ratio::None, again.into()),
-        Table::new(
-            "a new version, no file changed",
-            &about,
-            Ratio::None,
-            anew.into(),
-        ),
-    ]
-}
-
-fn rows(what: &str) -> [Row; 3] {
-    [
-        Row::new(format!("`rpub release`, {what}"), "s"),
-        Row::new("`rpub build` of the same, once more", "s"),
-        Row::new("difference", "s"),
-    ]
-}
-
-fn add(rows: &mut [Row; 3], released: f64, built: f64) {
-    for (row, value) in rows.iter_mut().zip([released, built, released - built]) {
-        row.add(Ok(value));
-    }
+    let about = about.replace("in 4 layers", "in all, to two registries");
+    let rows = std::iter::once(again).chain(anew).collect();
+    vec![Table::new("four images", about, Ratio::None, rows)]
 }
 
 /// A commit of whatever there is, with its tag.

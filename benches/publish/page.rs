@@ -18,11 +18,11 @@ pub(crate) fn render(docs: &Path) {
     let place = |name: &str| SECTIONS.iter().position(|known| *known == name);
     sections.sort_by_key(|section| (place(&section.of), section.name.clone()));
 
-    let mut text = "# Benchmarks\n\n\
-        Registries are Debian's docker-registry on loopback, fresh for each run. The ways to do one thing take turns (A B A B). \
-        Before each run the tools forget what they pushed, except where their memory is what is measured. Images are made of \
-        files from /usr. Every figure is in [benchmarks/](benchmarks); `scripts/bench SECTION` measures a section again.\n"
-        .to_owned();
+    let intro = "Registries are Debian's docker-registry on loopback, fresh for each run. The ways to do one thing take turns \
+        (A B A B). Before each run the tools forget what they pushed, except where their memory is what is measured. Images are \
+        made of files from /usr. Every single time is in [benchmarks/](benchmarks); `scripts/bench SECTION` measures a section \
+        again.";
+    let mut text = format!("# Benchmarks\n\n{}\n", filled(intro));
     let compared: Vec<(String, &Table)> = sections
         .iter()
         .filter(|one| is_push(one))
@@ -103,7 +103,8 @@ fn words(name: &str) -> (&'static str, &'static str) {
         ),
         "nothing" => (
             "A release with nothing to do",
-            "What `rpub release` takes beyond the build, which looks at all files and finds every step in its cache.",
+            "All is published already. The same version again is not even built. A new version has a new commit in its labels, \
+             so it is built, from the cache; the difference is what `rpub release` takes beyond that.",
         ),
         "process" => (
             "Memory and processor",
@@ -132,7 +133,7 @@ fn one(section: &Section) -> String {
         name if *name == section.of => String::new(),
         _ => format!(" (podman {})", podman(section)),
     };
-    let mut text = format!("\n## {heading}{beside}\n\n{intro}\n");
+    let mut text = format!("\n## {heading}{beside}\n\n{}\n", filled(intro));
     for table in &section.tables {
         text.push_str(&rows(table));
     }
@@ -142,9 +143,8 @@ fn one(section: &Section) -> String {
         .iter()
         .map(|(name, version)| format!("{name} {version}"))
         .collect();
-    writeln!(
-        text,
-        "\nMeasured {} by `{}` ({}), on {} cores ({}, {} GiB of memory), {}, Linux {}; {}. \
+    let measured = format!(
+        "Measured {} by `{}` ({}), on {} cores ({}, {} GiB of memory), {}, Linux {}; {}. \
          Load average {} at the start, {} at the end.",
         section.begun,
         section.command,
@@ -160,8 +160,8 @@ fn one(section: &Section) -> String {
         versions.join(", "),
         section.load_before,
         section.load_after,
-    )
-    .unwrap();
+    );
+    writeln!(text, "\n{}", filled(&measured)).unwrap();
     text
 }
 
@@ -213,6 +213,24 @@ fn all(row: &Row) -> String {
     }
     let each = row.values.iter().map(|value| figure(*value, ""));
     each.collect::<Vec<_>>().join(" ")
+}
+
+/// Text in lines of the width that the other documents have.
+fn filled(text: &str) -> String {
+    let mut filled = String::new();
+    let mut width = 0;
+    for word in text.split(' ') {
+        let more = word.chars().count() + 1;
+        if width > 0 && width + more > 125 {
+            filled.push('\n');
+            width = 0;
+        } else if width > 0 {
+            filled.push(' ');
+        }
+        filled.push_str(word);
+        width += more;
+    }
+    filled
 }
 
 /// A number with as many digits as say something.

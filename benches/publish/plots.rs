@@ -20,7 +20,7 @@ pub(crate) fn bars(file: &Path, tables: &[(String, &Table)]) {
     let rows = |table: &Table| i32::try_from(table.rows.len()).unwrap();
     let height = |table: &Table| 34 + 24 * rows(table);
     let total: i32 = tables.iter().map(|(_, table)| height(table)).sum();
-    let size = (WIDTH, u32::try_from(total + 20).unwrap());
+    let size = (WIDTH, u32::try_from(total + 40).unwrap());
     let area = SVGBackend::new(file, size).into_drawing_area();
     area.fill(&WHITE).unwrap();
     let mut y = 14;
@@ -35,6 +35,8 @@ pub(crate) fn bars(file: &Path, tables: &[(String, &Table)]) {
         }
         y += 12;
     }
+    let how = "Medians; a thin line goes from the fastest run to the slowest. Each image has a scale of its own.";
+    text(&area, how, (16, y), 12, FAINT, HPos::Left);
     area.present().unwrap();
 }
 
@@ -127,7 +129,8 @@ fn plot(panel: &Area<'_>, table: &Table) {
         .light_line_style(TRANSPARENT)
         .bold_line_style(INK.mix(0.15))
         .axis_style(FAINT)
-        .x_labels(0)
+        .x_labels(0) // its own marks do not meet the points
+        .x_label_formatter(&|_| String::new())
         .y_labels(6)
         .y_label_formatter(&|value| format!("{value:.1}"))
         .label_style(("sans-serif", 12, &INK))
