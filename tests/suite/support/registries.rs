@@ -29,37 +29,45 @@ pub(crate) struct RegistryProcess {
 impl RegistryProcess {
     /// Starts one and waits until it listens. Panics with its log where it does not.
     pub(crate) fn start(auth: &Auth<'_>) -> Self {
-        Self::start_with(auth, true)
+        Self::start_with(auth, true, true)
     }
 
     /// The same, but it deletes nothing: so it is where nobody has changed that.
     pub(crate) fn without_deletion(auth: &Auth<'_>) -> Self {
-        Self::start_with(auth, false)
+        Self::start_with(auth, false, true)
     }
 
-    fn start_with(auth: &Auth<'_>, deletes: bool) -> Self {
+    /// The same as [`RegistryProcess::start`], but as fast or slow as it is by itself: what benchmarks measure.
+    #[allow(dead_code, reason = "tests never ask for it")]
+    pub(crate) fn untuned(auth: &Auth<'_>) -> Self {
+        Self::start_with(auth, true, false)
+    }
+
+    fn start_with(auth: &Auth<'_>, deletes: bool, tuned: bool) -> Self {
         // Between choosing a port and listening on it somebody else can take it: then another one.
         for _ in 0..5 {
-            if let Some(registry) = Self::try_start(auth, deletes) {
+            if let Some(registry) = Self::try_start(auth, deletes, tuned) {
                 return registry;
             }
         }
         panic!("{PROGRAM} does not start; is it installed?");
     }
 
-    fn try_start(auth: &Auth<'_>, deletes: bool) -> Option<Self> {
+    fn try_start(auth: &Auth<'_>, deletes: bool, tuned: bool) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
         let config = folder.path().join("config.yml");
         std::fs::write(&config, Self::config(auth, deletes, &folder, port)).unwrap();
         let log = File::create(folder.path().join("log")).unwrap();
         // setpriv: the kernel ends the registry when this test's thread is gone, even by SIGKILL.
-        let child = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", PROGRAM, "serve"])
-            .arg(&config)
-            .env("OTEL_TRACES_EXPORTER", "none")
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", PROGRAM, "serve"]);
+        command.arg(&config).env("OTEL_TRACES_EXPORTER", "none");
+        if tuned {
             // Small, short-lived registries: they collect garbage more than they serve.
-            .env("GOGC", "800")
+            command.env("GOGC", "800");
+        }
+        let child = command
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
@@ -111,6 +119,12 @@ impl RegistryProcess {
     /// `127.0.0.1:PORT`
     pub(crate) fn host(&self) -> Host {
         self.host.clone()
+    }
+
+    /// Its process.
+    #[allow(dead_code, reason = "tests never ask for it")]
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Gives it a repository or namespace `to` that has all that `from` has, by copying the registry's own files.
