@@ -29,7 +29,7 @@ pub struct LocalBlob {
 /// A blob that is still being written to this machine's disk. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Growing {
-    /// The file, opened for one reader.
+    /// The file; it may have several readers, so that none may move its position.
     pub file: Arc<File>,
     /// How many bytes of it can be read by now; the sender goes when no more will come.
     pub written: watch::Receiver<u64>,

@@ -1,4 +1,4 @@
-//! Decides which of podman-api's calls are made: version, info, inspect, tag and removal by name.
+//! Decides which of podman-api's calls are made: info, inspect, tag and removal by name.
 //! Must never use its build, push or manifest calls, nor show its errors' Debug (it may hold a whole response).
 
 use super::{Engine, engine_error};
@@ -52,14 +52,15 @@ impl Client {
         Client(Podman::unix_versioned(socket, (4, 0, 0)))
     }
 
-    /// Version, platform, storage, and whether it is rootless.
+    /// Version, platform, storage, and whether it is rootless: in one call, since podman looks up the packages of its
+    /// helpers for each (`dpkg -S`, half a second here).
     pub(super) async fn about(&self) -> Result<About, String> {
-        let version = self.0.version().await.map_err(words)?;
         let info = self.0.info().await.map_err(words)?;
+        let version = info.version.and_then(|version| version.version);
         let host = info.host.ok_or("info tells nothing of the host")?;
         let (os, arch) = (host.os.unwrap_or_default(), host.arch.unwrap_or_default());
         Ok(About {
-            version: one_line(&version.version.ok_or("it does not tell its version")?),
+            version: one_line(&version.ok_or("it does not tell its version")?),
             platform: Platform::of_engine(&os, &arch).map_err(|error| error.to_string())?,
             graph_driver: info
                 .store

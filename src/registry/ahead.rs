@@ -3,19 +3,18 @@
 
 use super::answer::Answer;
 use super::scope::Access;
-use super::transport::{Activity, Payload, Progress, READ_BUFFER};
+use super::source::Source;
+use super::transport::{Activity, Payload, Progress};
 use super::{Call, Remote};
 use crate::model::fault::{Class, Fault};
 use crate::target::Growing;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::stream::{Stream, try_unfold};
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Url};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::fs::File;
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
 /// How often a request that waits for the file says that it is not the registry that stands still.
 const BREATH: Duration = Duration::from_secs(1);
@@ -85,8 +84,7 @@ impl Remote {
 
 /// One reader of a file that grows.
 struct Follower {
-    file: File,
-    at: u64,
+    source: Source,
     growing: Growing,
     /// Whether more may be written.
     grows: bool,
@@ -95,23 +93,19 @@ struct Follower {
 }
 
 /// The file's bytes as they are written; the end comes when it is known to be whole, an error when it is given up.
-pub(super) async fn chunks(
+pub(super) fn pieces(
     growing: &Growing,
     progress: Arc<Progress>,
     activity: Arc<Activity>,
-) -> io::Result<impl Stream<Item = io::Result<Bytes>> + use<>> {
-    // A second try within one call begins anew.
-    let mut file = File::from_std(growing.file.try_clone()?);
-    file.rewind().await?;
+) -> impl Stream<Item = io::Result<Bytes>> + use<> {
     let follower = Follower {
-        file,
-        at: 0,
+        source: Source::new(Arc::clone(&growing.file)),
         growing: growing.clone(),
         grows: true,
         progress,
         activity,
     };
-    Ok(try_unfold(follower, Follower::next))
+    try_unfold(follower, Follower::next)
 }
 
 impl Follower {
@@ -119,36 +113,23 @@ impl Follower {
         loop {
             let written = *self.growing.written.borrow_and_update();
             let whole = *self.growing.whole.borrow_and_update();
+            let at = self.source.at();
             if let Some((digest, size)) = whole {
                 self.progress.settle(Some(digest));
-                if self.at == size {
+                if at == size {
                     self.activity.moved(true);
                     return Ok(None);
                 }
             }
-            if self.at < written {
-                let chunk = self.read(written - self.at).await;
-                let chunk = chunk.inspect_err(|error| self.activity.disk_failed(error))?;
-                self.at += chunk.len() as u64;
+            if at < written {
+                let piece = self.source.next(written).await;
+                let piece = piece.inspect_err(|error| self.activity.disk_failed(error))?;
                 self.activity.moved(false);
-                self.progress.reached(self.at);
-                return Ok(Some((chunk, self)));
+                self.progress.reached(self.source.at());
+                return Ok(Some((piece, self)));
             }
             self.wait().await?;
         }
-    }
-
-    async fn read(&mut self, there: u64) -> io::Result<Bytes> {
-        let most = usize::try_from(there).map_or(READ_BUFFER, |there| there.min(READ_BUFFER));
-        let mut chunk = BytesMut::with_capacity(most);
-        (&mut self.file)
-            .take(most as u64)
-            .read_buf(&mut chunk)
-            .await?;
-        if chunk.is_empty() {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        Ok(chunk.freeze())
     }
 
     /// Until more is written, or all is known.

@@ -19,6 +19,7 @@ mod referrers;
 mod remote;
 mod scope;
 mod service;
+mod source;
 mod transport;
 
 pub use credentials::{Credential, CredentialSource, Environment};

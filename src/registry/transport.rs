@@ -3,6 +3,7 @@
 
 use super::ahead;
 use super::answer::{Answer, redacted};
+use super::source::Source;
 use super::{Options, Timeouts};
 use crate::error::Error;
 use crate::events::{Event, Events};
@@ -19,10 +20,6 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::time::Instant;
-use tokio_util::io::ReaderStream;
-
-/// Of a file so much is in memory at once, per upload.
-pub(super) const READ_BUFFER: usize = 256 * 1024;
 
 /// One request; it can be sent again, because its body is a recipe and not a stream.
 #[derive(Clone)]
@@ -280,8 +277,8 @@ impl Transport {
                 progress,
             } => (path, *size, Arc::clone(progress)),
             Payload::Growing { growing, progress } => {
-                let chunks = ahead::chunks(growing, Arc::clone(progress), Arc::clone(activity));
-                return Ok(Body::wrap_stream(chunks.await?));
+                let pieces = ahead::pieces(growing, Arc::clone(progress), Arc::clone(activity));
+                return Ok(Body::wrap_stream(pieces));
             }
         };
         let file = tokio::fs::File::open(path).await?;
@@ -295,16 +292,16 @@ impl Transport {
         }
         let activity = Arc::clone(activity);
         let mut sent = 0;
-        let stream =
-            ReaderStream::with_capacity(file, READ_BUFFER).inspect(move |chunk| match chunk {
-                Ok(chunk) => {
-                    sent += chunk.len() as u64;
-                    activity.moved(sent >= size);
-                    progress.reached(sent);
-                }
-                Err(error) => activity.disk_failed(error),
-            });
-        Ok(Body::wrap_stream(stream))
+        let pieces = Source::new(Arc::new(file.into_std().await)).pieces(size);
+        let pieces = pieces.inspect(move |piece| match piece {
+            Ok(piece) => {
+                sent += piece.len() as u64;
+                activity.moved(sent >= size);
+                progress.reached(sent);
+            }
+            Err(error) => activity.disk_failed(error),
+        });
+        Ok(Body::wrap_stream(pieces))
     }
 }
 

@@ -6,7 +6,6 @@ use crate::events::Sent;
 use crate::model::{digest::Digest, fault::Fault, reference::Place};
 use crate::target::{Growing, LocalBlob, Target};
 use std::{
-    path::PathBuf,
     sync::{Arc, OnceLock},
     time::Instant,
 };
@@ -21,8 +20,6 @@ const ENOUGH: u64 = 8 * 1024 * 1024;
 /// What is on its way to the targets, in their order; none to those that it is not sent to. Dropped, it is given up.
 #[derive(Default)]
 pub(super) struct Ahead(Vec<Option<Way>>);
-
-type Verdict = watch::Receiver<Option<(Digest, u64)>>;
 
 /// One upload that follows what is written.
 pub(super) struct Way {
@@ -48,7 +45,10 @@ impl Session {
         upload: &Upload,
         known: Option<(Digest, &Place)>,
     ) -> Ahead {
-        let (path, written) = upload.growth();
+        let Ok((file, written)) = upload.growth() else {
+            return Ahead::default();
+        };
+        let file = Arc::new(file);
         let way = |target: &Arc<dyn Target>| {
             if known.is_some_and(|(_, place)| target.repository().place == *place) {
                 return None;
@@ -57,8 +57,11 @@ impl Session {
             let begun = Arc::default();
             let follow = follow(
                 Arc::clone(target),
-                path.to_owned(),
-                (written.clone(), verdict),
+                Growing {
+                    file: Arc::clone(&file),
+                    written: written.clone(),
+                    whole: verdict,
+                },
                 known.map(|(digest, _)| digest),
                 self.state().permits_ahead(target.repository()),
                 Arc::clone(&begun),
@@ -77,19 +80,16 @@ impl Session {
 /// Waits until there is enough of it, and uploads it; false where nothing was sent.
 async fn follow(
     target: Arc<dyn Target>,
-    path: PathBuf,
-    (mut written, whole): (watch::Receiver<u64>, Verdict),
+    mut growing: Growing,
     known: Option<Digest>,
     permits: Arc<Semaphore>,
     begun: Arc<OnceLock<Instant>>,
 ) -> Result<bool, Fault> {
-    if written.wait_for(|bytes| *bytes >= ENOUGH).await.is_err() {
+    let enough = |bytes: &u64| *bytes >= ENOUGH;
+    let grown = growing.written.wait_for(enough).await.is_ok();
+    if !grown {
         return Ok(false);
     }
-    // Its name is another as soon as it is whole: then it is sent as it is.
-    let Ok(file) = tokio::fs::File::open(path).await else {
-        return Ok(false);
-    };
     if let Some(digest) = known
         && target.blob_size(digest).await?.is_some()
     {
@@ -101,11 +101,6 @@ async fn follow(
     };
     let _ = begun.set(Instant::now());
     let repository = target.repository().to_string();
-    let growing = Growing {
-        file: Arc::new(file.into_std().await),
-        written,
-        whole,
-    };
     let sent = target.put_growing(growing).await;
     sent.inspect_err(
         |fault| tracing::info!(%fault, repository, "it is sent again when it is whole"),

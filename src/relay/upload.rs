@@ -7,16 +7,16 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use sha2::{Digest as _, Sha256};
 use std::{
-    io::{self, BufWriter, Write},
-    path::Path,
+    fs::File,
+    io::{self, IoSlice, Write},
 };
 use tempfile::NamedTempFile;
 use tokio::sync::{mpsc, watch};
 
-/// Chunks on their way to the disk, per upload. hyper's are at most some 400 KiB: 2 MiB for each layer in flight.
-const QUEUE: usize = 4;
-/// podman writes chunks of 32 KiB; fewer, larger writes are cheaper.
-const BUFFER: usize = 256 * 1024;
+/// Batches on their way to the disk, per upload: with the one that is written 2 MiB for each layer in flight.
+const QUEUE: usize = 2;
+/// podman writes chunks of 32 KiB. To wake a thread for each of them costs more than to hash it.
+const BATCH: usize = 512 * 1024;
 
 /// An upload that is not finished.
 pub(super) struct Upload {
@@ -51,7 +51,7 @@ pub(super) enum Ended {
 }
 
 enum Message {
-    Chunk(Bytes),
+    Batch(Vec<Bytes>),
     End,
 }
 
@@ -68,9 +68,9 @@ impl Upload {
         })
     }
 
-    /// Where it is written, and how much of it can be read.
-    pub(super) fn growth(&self) -> (&Path, watch::Receiver<u64>) {
-        (self.file.path(), self.written.subscribe())
+    /// The file that it is written to, and how much of that can be read.
+    pub(super) fn growth(&self) -> io::Result<(File, watch::Receiver<u64>)> {
+        Ok((self.file.as_file().try_clone()?, self.written.subscribe()))
     }
 
     /// It goes on to the targets while it comes.
@@ -108,23 +108,35 @@ impl Upload {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let writer = tokio::task::spawn_blocking(move || self.write(receiver));
         let mut failed = None;
+        let (mut batch, mut held) = (Vec::new(), 0);
         loop {
-            let message = match body.next().await {
-                Some(Ok(chunk)) => Message::Chunk(chunk),
+            let chunk = match body.next().await {
+                Some(Ok(chunk)) => Some(chunk),
                 Some(Err(error)) => {
                     failed = Some(error.to_string());
                     break;
                 }
-                None => Message::End,
+                None => None,
             };
-            let end = matches!(message, Message::End);
-            let writer_ended = sender.send(message).await.is_err();
-            if writer_ended {
+            let end = chunk.is_none();
+            held += chunk.as_ref().map_or(0, Bytes::len);
+            batch.extend(chunk);
+            if held < BATCH && !end {
+                continue;
+            }
+            held = 0;
+            let mut written = sender
+                .send(Message::Batch(std::mem::take(&mut batch)))
+                .await;
+            if end && written.is_ok() {
+                written = sender.send(Message::End).await;
+            }
+            if written.is_err() {
                 // The disk failed. Read what still comes: a client that cannot finish writing sees a broken
                 // connection, which podman tries again, instead of our answer, which it does not.
                 while let Some(Ok(_)) = body.next().await {}
             }
-            if end || writer_ended {
+            if end || written.is_err() {
                 break;
             }
         }
@@ -139,27 +151,36 @@ impl Upload {
     }
 
     /// Writes and hashes until the end is told; None where the sender left without telling it.
-    fn write(mut self, mut chunks: mpsc::Receiver<Message>) -> io::Result<Option<Self>> {
-        let mut out = BufWriter::with_capacity(BUFFER, self.file.as_file_mut());
-        while let Some(message) = chunks.blocking_recv() {
-            match message {
-                Message::Chunk(chunk) => {
-                    self.hasher.update(&chunk);
-                    out.write_all(&chunk)?;
-                    self.size += chunk.len() as u64;
-                    self.written
-                        .send_replace(self.size - out.buffer().len() as u64);
-                }
-                Message::End => {
-                    out.flush()?;
-                    drop(out);
-                    self.written.send_replace(self.size);
-                    return Ok(Some(self));
-                }
+    fn write(mut self, mut batches: mpsc::Receiver<Message>) -> io::Result<Option<Self>> {
+        while let Some(message) = batches.blocking_recv() {
+            let Message::Batch(batch) = message else {
+                return Ok(Some(self));
+            };
+            for chunk in &batch {
+                self.hasher.update(chunk);
+                self.size += chunk.len() as u64;
             }
+            let mut slices: Vec<IoSlice<'_>> = batch.iter().map(|c| IoSlice::new(c)).collect();
+            write_all(self.file.as_file_mut(), &mut slices)?;
+            self.written.send_replace(self.size);
         }
         Ok(None)
     }
+}
+
+/// All of them, in as few calls as the system takes.
+fn write_all(file: &mut File, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+    // Empty ones would look as if nothing more could be written.
+    IoSlice::advance_slices(&mut slices, 0);
+    while !slices.is_empty() {
+        match file.write_vectored(slices) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => IoSlice::advance_slices(&mut slices, count),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
