@@ -4,7 +4,7 @@
 use super::{ahead::Ahead, spool::Spool};
 use crate::model::{digest::Digest, reference::RepositoryName};
 use bytes::Bytes;
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt as _};
 use sha2::{Digest as _, Sha256};
 use std::{
     fs::File,
