@@ -3,8 +3,8 @@
 
 use std::path::PathBuf;
 
-pub(crate) const SECTIONS: [&str; 9] = [
-    "push", "slow", "second", "base", "nothing", "process", "growth", "build", "cache",
+pub(crate) const SECTIONS: [&str; 10] = [
+    "push", "slow", "second", "base", "levels", "nothing", "process", "growth", "build", "cache",
 ];
 
 /// What one run does.

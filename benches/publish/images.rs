@@ -42,6 +42,7 @@ pub(crate) fn shape(name: &str, size: u64) -> Shape {
         "small" => (2, 6),
         "layers" => (60, 60),
         "one-layer" => (1, size / 2),
+        "levels" => (5, size / 4),
         "base" => (5, size / 2),
         _ => (5, size),
     };

@@ -9,6 +9,7 @@ mod build;
 mod growth;
 mod home;
 mod images;
+mod levels;
 mod link;
 mod machine;
 mod needs;
@@ -84,6 +85,7 @@ fn tables(world: &World, name: &str, part: Option<&str>) -> Vec<Table> {
         "slow" => push::slow(world, part),
         "second" => push::second(world),
         "base" => base::base(world),
+        "levels" => levels::levels(world),
         "nothing" => nothing::nothing(world),
         "process" => needs::process(world),
         "growth" => growth::growth(world),

@@ -101,6 +101,11 @@ fn words(name: &str) -> (&'static str, &'static str) {
             "An image on a large base that was pulled. podman knows under which digests; neither target has the image. In the \
              first table the base is in a third registry, in the second in another repository of one of the two.",
         ),
+        "levels" => (
+            "Compression levels",
+            "One image, pushed to two registries at each level (`compression_level`). Without one podman's own is used, which is \
+             5: a level below saves time once, and costs bytes on every registry and with every pull.",
+        ),
         "nothing" => (
             "A release with nothing to do",
             "All is published already. The same version again is not even built. A new version has a new commit in its labels, \

@@ -3,6 +3,7 @@
 
 use super::images::Image;
 use super::link::{Links, SLOW};
+use super::registries::RegistryProcess;
 use super::results::{Ratio, Row, Table};
 use super::run::run;
 use super::world::{Way, World, addresses, is_here, one_by_one};
@@ -130,14 +131,18 @@ fn compressed(world: &World, image: &Image) -> String {
     if run(&mut world.rpub_push(image, &addresses(&registries))).is_err() {
         return String::new();
     }
-    let manifests = registries[0].manifests(&format!("ns/bench-{}", image.name));
+    let bytes = layers_of(&registries[0], image);
+    format!(", {} MiB compressed", bytes / 1024 / 1024)
+}
+
+/// The bytes of an image's layers on a registry.
+pub(crate) fn layers_of(registry: &RegistryProcess, image: &Image) -> u64 {
+    let manifests = registry.manifests(&format!("ns/bench-{}", image.name));
     let layers = manifests
         .values()
         .filter_map(|one| one["layers"].as_array());
-    let bytes: u64 = (layers.flatten())
-        .filter_map(|one| one["size"].as_u64())
-        .sum();
-    format!(", {} MiB compressed", bytes / 1024 / 1024)
+    let sizes = layers.flatten().filter_map(|one| one["size"].as_u64());
+    sizes.sum()
 }
 
 /// The rows' points in a line plot, at `x`.
