@@ -3,14 +3,21 @@
 
 use crate::support::{
     faults::{Fault, Rule},
+    images::{self, Image},
     project::{PASSWORD, Project, USER},
     proxy::Proxy,
     registries::{Auth, RegistryProcess},
     secrets,
     tmux::Terminal,
 };
+use rpub::{
+    events::Events,
+    model::reference::Host,
+    registry::{CredentialSource, Options, Registry},
+};
 use std::io::Read as _;
 use std::path::Path;
+use tokio_util::sync::CancellationToken;
 
 /// Steps that take a while, in two stages; what they print is not for a screen.
 const CONTAINERFILE: &str = "FROM scratch AS tools
@@ -26,6 +33,21 @@ HEALTHCHECK CMD [\"/x\"]
 const BYTES: u64 = 14 << 20;
 /// What the slow registry takes in a second.
 const SPEED: u64 = 1 << 20;
+
+/// Something is in the repository already: then nothing goes ahead from a podman before 4.9, and uploads are PUTs that
+/// are tried again where all can see it.
+async fn begin(host: &Host, image: &str) {
+    let options = Options {
+        insecure: true,
+        ..Options::new(host.clone())
+    };
+    let (cancel, anonymous) = (CancellationToken::new(), CredentialSource::anonymous());
+    let registry = Registry::new(options, anonymous, Events::default(), cancel).unwrap();
+    let repository = registry.repository(format!("ns/{image}").parse().unwrap());
+    let seed = Image::new("amd64", "seed");
+    images::push(&repository, &seed).await;
+    images::put(&repository, "seed", &seed.manifest).await;
+}
 
 /// A project that is released to two registries: one is slow, the other fails twice and is in no hurry.
 struct Scene {
@@ -58,6 +80,9 @@ impl Scene {
             let mut random = std::fs::File::open("/dev/urandom").unwrap().take(BYTES);
             let mut file = std::fs::File::create(project.path(file)).unwrap();
             std::io::copy(&mut random, &mut file).unwrap();
+        }
+        for registry in &registries {
+            begin(&registry.host(), project.image()).await;
         }
         Scene {
             project,
