@@ -76,12 +76,12 @@ fn compared(world: &World, name: &str, others: &[&str], slow: bool) -> Table {
     Table::new(name, about, Ratio::FirstOverThis, rows)
 }
 
-/// Seconds of an `rpub push` to fresh registries.
-pub(crate) fn by_rpub(
+/// What `push` makes of the addresses of fresh registries, each behind a link of its own where it is to be slow.
+fn with_fresh(
     world: &World,
-    image: &Image,
     count: usize,
     slow: bool,
+    push: impl FnOnce(&[String]) -> Result<f64, String>,
 ) -> Result<f64, String> {
     let registries = World::registries(count);
     let links = slow.then(|| Links::to(&addresses(&registries), SLOW));
@@ -89,7 +89,22 @@ pub(crate) fn by_rpub(
         .as_ref()
         .map_or(addresses(&registries), Links::addresses);
     world.settle();
-    run(&mut world.rpub_push(image, &to))
+    push(&to)
+}
+
+/// Seconds of an `rpub push` to fresh registries.
+pub(crate) fn by_rpub(
+    world: &World,
+    image: &Image,
+    count: usize,
+    slow: bool,
+) -> Result<f64, String> {
+    with_fresh(
+        world,
+        count,
+        slow,
+        |to| run(&mut world.rpub_push(image, to)),
+    )
 }
 
 /// Seconds of as many pushes as there are registries, one after the other.
@@ -100,16 +115,10 @@ pub(crate) fn by_another(
     count: usize,
     slow: bool,
 ) -> Result<f64, String> {
-    let registries = World::registries(count);
-    let links = slow.then(|| Links::to(&addresses(&registries), SLOW));
-    let to = links
-        .as_ref()
-        .map_or(addresses(&registries), Links::addresses);
-    world.settle();
-    one_by_one(
-        to.iter()
-            .map(|to| command(world, tool, &image.reference, to)),
-    )
+    with_fresh(world, count, slow, |to| {
+        let commands = to.iter();
+        one_by_one(commands.map(|to| command(world, tool, &image.reference, to)))
+    })
 }
 
 /// One push by one of the other tools.
