@@ -65,8 +65,12 @@ pub async fn prepare(
         images: Vec::new(),
         steps: Vec::new(),
     };
-    for (index, image) in ready.iter().enumerate() {
-        let seen = try_join_all(image.targets.iter().map(|t| look(&**t, &image.tags))).await?;
+    let looks = ready.iter().map(|image| {
+        let targets = image.targets.iter();
+        try_join_all(targets.map(|target| look(&**target, &image.tags)))
+    });
+    let seen = try_join_all(looks).await?;
+    for (index, (image, seen)) in ready.iter().zip(seen).enumerate() {
         let (found, manifests): (Vec<Found>, Vec<Vec<RawManifest>>) = seen.into_iter().unzip();
         let to = image.list.digest();
         let (rules, git_ref) = (terms.rules, terms.git_ref);

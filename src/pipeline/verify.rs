@@ -24,6 +24,8 @@ use std::sync::Arc;
 
 /// Blobs asked for at once, per target.
 const ASKED_AT_ONCE: usize = 8;
+/// Images read back at once.
+const IMAGES_AT_ONCE: usize = 4;
 
 /// A label that may differ where there is no commit to take the time from.
 const CREATED: &str = "org.opencontainers.image.created";
@@ -47,18 +49,24 @@ pub async fn lists(
     lists: &[List],
 ) -> Result<Vec<(Published, Vec<RawManifest>)>> {
     context.stage(Stage::Verify);
-    let mut out = Vec::new();
-    for (image, list) in plan.images.iter().zip(lists) {
-        let digest = list.manifest.digest();
-        let checked = children(context, targets, image, digest).await?;
-        let manifests = checked.iter().map(|one| one.manifest.clone()).collect();
-        let image = published(image, digest, checked);
-        context
-            .events
-            .send(Event::Fact(Fact::Checked(image.clone())));
-        out.push((image, manifests));
-    }
-    Ok(out)
+    let reads = plan
+        .images
+        .iter()
+        .zip(lists)
+        .map(|(image, list)| async move {
+            let digest = list.manifest.digest();
+            let checked = children(context, targets, image, digest).await?;
+            let manifests = checked.iter().map(|one| one.manifest.clone()).collect();
+            let image = published(image, digest, checked);
+            context
+                .events
+                .send(Event::Fact(Fact::Checked(image.clone())));
+            Ok((image, manifests))
+        });
+    stream::iter(reads)
+        .buffered(IMAGES_AT_ONCE)
+        .try_collect()
+        .await
 }
 
 /// One child of a list, as it was read back.
