@@ -55,6 +55,13 @@ pub(crate) fn versions(rpub: &Path) -> BTreeMap<String, String> {
     found
 }
 
+/// Whether podman can be told how hard to compress: from 4.6 on.
+pub(crate) fn podman_has_levels() -> bool {
+    let line = first_line(Command::new("podman").arg("--version"));
+    let version = line.and_then(|line| semver::Version::parse(&number(&line)).ok());
+    version.is_some_and(|version| (version.major, version.minor) >= (4, 6))
+}
+
 /// The first word of a line that is a version: `podman version 4.3.1`.
 fn number(line: &str) -> String {
     let mut words = line.split(' ');

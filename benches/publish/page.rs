@@ -103,8 +103,8 @@ fn words(name: &str) -> (&'static str, &'static str) {
         ),
         "levels" => (
             "Compression levels",
-            "One image, pushed to two registries at each level (`compression_level`). Without one podman's own is used, which is \
-             5: a level below saves time once, and costs bytes on every registry and with every pull.",
+            "One image, pushed by rpub to two registries at each level (`compression_level`). podman's own is 5, rpub's is 3: the \
+             quickest whose layers are less than 5 % larger.",
         ),
         "nothing" => (
             "A release with nothing to do",

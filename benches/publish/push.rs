@@ -3,6 +3,7 @@
 
 use super::images::Image;
 use super::link::{Links, SLOW};
+use super::machine;
 use super::registries::RegistryProcess;
 use super::results::{Ratio, Row, Table};
 use super::run::run;
@@ -63,6 +64,24 @@ fn compared(world: &World, name: &str, others: &[&str], slow: bool) -> Table {
     let mut ways = vec![Way::new("`rpub push`, both at once", || {
         by_rpub(world, &image, 2, slow)
     })];
+    if machine::podman_has_levels() {
+        ways.push(Way::new("`rpub push`, at podman's level", || {
+            with_fresh(world, 2, slow, |to| {
+                run(world
+                    .rpub_push(&image, to)
+                    .args(["--compression-level", "5"]))
+            })
+        }));
+        ways.push(Way::new("`podman push`, at rpub's level", || {
+            with_fresh(world, 2, slow, |to| {
+                one_by_one(to.iter().map(|to| {
+                    let mut command = command(world, "podman", &image.reference, to);
+                    command.arg("--compression-level=3");
+                    command
+                }))
+            })
+        }));
+    }
     for (tool, named) in others.iter().zip(&names) {
         ways.push(if is_here(tool) {
             let image = &image;

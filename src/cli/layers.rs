@@ -6,7 +6,7 @@ use crate::model::{compression::CompressionLevel, spec::Spec};
 /// Over `compression_level` of the configuration.
 #[derive(Debug, clap::Args)]
 pub(super) struct Layers {
-    /// How hard new layers are compressed: 1 (quick) to 9 (small); the same on every machine [default: podman's own]
+    /// How hard new layers are compressed: 1 (quick) to 9 (small); the same on every machine [default: 3]
     #[arg(long, value_name = "N", env = "RPUB_COMPRESSION_LEVEL")]
     compression_level: Option<CompressionLevel>,
 }

@@ -64,7 +64,7 @@ struct File {
     #[schemars(regex(pattern = SOMETHING), example = &"MIT")]
     licenses: Option<String>,
     /// How hard podman compresses new layers: 1 is quick, 9 is small. Another level is another digest: the same on every
-    /// machine. podman 4.6 and newer; without it, podman's own.
+    /// machine. Default 3; podman before 4.6 takes none.
     #[schemars(range(min = *CompressionLevel::RANGE.start(), max = *CompressionLevel::RANGE.end()))]
     compression_level: Option<i64>,
     /// Which tags a ref gives.

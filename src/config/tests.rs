@@ -250,7 +250,7 @@ fn what_is_pruned_is_said_by_a_word_or_a_table() {
 }
 
 #[test]
-fn a_compression_level_is_gzips_or_podmans_own() {
+fn a_compression_level_is_one_of_gzips() {
     let level = |text: &str| {
         let spec = parse_all_there(&format!("{text}{GOOD}"));
         spec.map(|spec| spec.compression_level)

@@ -27,7 +27,7 @@ pub struct Spec {
     pub retry: Policy,
     /// `[prune]`.
     pub prune: PruneRules,
-    /// `compression_level`; podman's own where none is said.
+    /// `compression_level`, if the file says it.
     pub compression_level: Option<CompressionLevel>,
 }
 

@@ -221,12 +221,13 @@ fn layers(built: &Built) -> impl Iterator<Item = &str> {
     built.inspected.layers.iter().map(String::as_str)
 }
 
-/// The level that layers are compressed at, where one is asked for and this podman takes it.
+/// The level that layers are compressed at, where this podman takes one; one that was asked for is not passed over unsaid.
 fn level(context: &Context, engine: &Engine) -> Option<CompressionLevel> {
-    let level = context.spec.compression_level?;
+    let asked = context.spec.compression_level;
     if engine.takes_a_level() {
-        return Some(level);
+        return asked.or(Some(CompressionLevel::USUAL));
     }
+    let level = asked?;
     context.events.send(Event::Warning(format!(
         "podman {} compresses layers at its own level, not at compression level {level}: install podman 4.6 or newer on \
          every machine that pushes, or ask for no level",

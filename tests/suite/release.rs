@@ -36,6 +36,10 @@ use serde_json::Value;
 const SMALL: &str = "FROM scratch\nCOPY file /file\nHEALTHCHECK CMD [\"/file\"]\n";
 
 fn two_registries() -> [RegistryProcess; 2] {
+    registries()
+}
+
+fn registries<const COUNT: usize>() -> [RegistryProcess; COUNT] {
     std::array::from_fn(|_| RegistryProcess::start(&Auth::None))
 }
 
