@@ -46,11 +46,21 @@ pub async fn look(context: &Context, engine: &Engine, plan: &Plan, built: &[Buil
         });
         wanted.extend(file.map(|name| (name, one.platform.clone())));
     }
+    if wanted.is_empty() {
+        return Origins::new();
+    }
+    let redirects = match engine.redirects().await {
+        Ok(redirects) => redirects,
+        Err(error) => {
+            tracing::info!(%error, "the layers of bases are compressed again");
+            return Origins::new();
+        }
+    };
     let mut registries: HashMap<(Host, bool), Registry> = HashMap::new();
     let patience = Patience::new(PATIENCE);
     let mut looks = Vec::new();
     for (name, platform) in wanted {
-        let Some(found) = origin(&name, engine.redirects()) else {
+        let Some(found) = origin(&name, redirects) else {
             continue;
         };
         let Origin {

@@ -18,7 +18,6 @@ pub(super) struct Client(Podman);
 pub(super) struct About {
     pub(super) version: String,
     pub(super) platform: Platform,
-    pub(super) graph_driver: String,
     pub(super) rootless: bool,
     pub(super) redirects: Vec<Redirect>,
 }
@@ -52,8 +51,8 @@ impl Client {
         Client(Podman::unix_versioned(socket, (4, 0, 0)))
     }
 
-    /// Version, platform, storage, and whether it is rootless: in one call, since podman looks up the packages of its
-    /// helpers for each (`dpkg -S`, half a second here).
+    /// Version, platform, redirects, and whether it is rootless: in one call, since podman looks up the packages of its
+    /// helpers for each (`dpkg -S`, half a second of processor here).
     pub(super) async fn about(&self) -> Result<About, String> {
         let info = self.0.info().await.map_err(words)?;
         let version = info.version.and_then(|version| version.version);
@@ -62,12 +61,8 @@ impl Client {
         Ok(About {
             version: one_line(&version.ok_or("it does not tell its version")?),
             platform: Platform::of_engine(&os, &arch).map_err(|error| error.to_string())?,
-            graph_driver: info
-                .store
-                .and_then(|store| store.graph_driver_name)
-                .unwrap_or_default(),
-            // An engine that does not say is not trusted to be rootless.
             redirects: info.registries.as_ref().map(redirects).unwrap_or_default(),
+            // An engine that does not say is not trusted to be rootless.
             rootless: host.security.and_then(|security| security.rootless) == Some(true),
         })
     }

@@ -40,7 +40,7 @@ pub use client::Inspected;
 pub use lists::Login;
 pub use look::look;
 pub use service::environment;
-pub use socket::Connect;
+pub use socket::{Connect, platform_here};
 pub use steps::{Steps, fetched, step};
 
 use crate::error::{Error, Kind, Result};
@@ -52,7 +52,10 @@ use tokio_util::sync::CancellationToken;
 pub struct Engine {
     libpod: libpod::Libpod,
     client: client::Client,
-    about: client::About,
+    version: String,
+    platform: Platform,
+    /// Empty until somebody asks for them, where podman had not to be asked before.
+    redirects: tokio::sync::OnceCell<Vec<Redirect>>,
     cancel: CancellationToken,
     abandoned: abandoned::Abandoned,
     service: Option<service::Service>,
@@ -62,7 +65,7 @@ impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine")
             .field("socket", &self.libpod.socket())
-            .field("version", &self.about.version)
+            .field("version", &self.version)
             .finish_non_exhaustive()
     }
 }
@@ -70,7 +73,7 @@ impl std::fmt::Debug for Engine {
 impl Engine {
     /// podman's version, as it says it: `4.3.1`.
     pub fn version(&self) -> &str {
-        &self.about.version
+        &self.version
     }
 
     /// Whether building the same again, from nothing, gives the same digest. Older podmans write the random name of the
@@ -82,12 +85,7 @@ impl Engine {
 
     /// The platform that this engine builds natively.
     pub fn platform(&self) -> &Platform {
-        &self.about.platform
-    }
-
-    /// How podman stores layers: `overlay`, `vfs` (slow, and large), …
-    pub fn graph_driver(&self) -> &str {
-        &self.about.graph_driver
+        &self.platform
     }
 
     /// The socket that it answers on.
@@ -96,8 +94,21 @@ impl Engine {
     }
 
     /// Which registries stand for others, and which speak plain HTTP, as the user told podman in `registries.conf`.
-    pub fn redirects(&self) -> &[Redirect] {
-        &self.about.redirects
+    ///
+    /// # Errors
+    /// [`Kind::Engine`] where podman does not tell.
+    pub async fn redirects(&self) -> Result<&[Redirect]> {
+        let ask = || async {
+            let about = self.client.about().await;
+            let place = self.socket().display().to_string();
+            let hint = "run `podman info` to see whether podman is well, then run it again";
+            about
+                .map(|about| about.redirects)
+                .map_err(|words| engine_error(words, place, hint))
+        };
+        self.unless_cancelled(self.redirects.get_or_try_init(ask))
+            .await
+            .map(Vec::as_slice)
     }
 
     /// Whether a push asks for a base's layer by the digest that it was pulled under, before compressing it again.

@@ -15,6 +15,7 @@ use crate::{
         platform::Platform,
         spec::ImageSpec,
     },
+    podman::platform_here,
 };
 use std::{collections::BTreeSet, path::Path};
 
@@ -114,15 +115,9 @@ fn ignore_rules(context: &Path) -> Ignore {
 }
 
 fn is_native(platform: &Platform) -> bool {
-    let own = match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        "x86" => "386",
-        "powerpc64" => "ppc64le",
-        "loongarch64" => "loong64",
-        other => other,
-    };
-    platform.arch() == own || (own, platform.arch()) == ("amd64", "386")
+    platform_here().is_some_and(|own| {
+        platform.arch() == own.arch() || (own.arch(), platform.arch()) == ("amd64", "386")
+    })
 }
 
 fn emulation(arch: &str) -> Emulation {
