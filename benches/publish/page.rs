@@ -109,7 +109,7 @@ fn words(name: &str) -> (&'static str, &'static str) {
         "nothing" => (
             "A release with nothing to do",
             "All is published already. The same version again is not even built. A new version has a new commit in its labels, \
-             so it is built, from the cache; the difference is what `rpub release` takes beyond that.",
+             so it is built, from the cache.",
         ),
         "process" => (
             "Memory and processor",
