@@ -63,7 +63,13 @@ fn main() -> ExitCode {
 fn section(world: &World, name: &str, part: Option<&str>) -> Section {
     let (begun, load_before) = (machine::now(), machine::load());
     let tables = tables(world, name, part);
-    let parts = [Some(name), part, world.args.label.as_deref()];
+    let versions = machine::versions(&world.args.rpub);
+    // What a podman or a docker of another version gives stands beside it.
+    let label = match name {
+        "build" => versions.get("docker").and_then(|it| it.split('+').next()),
+        _ => world.args.label.as_deref(),
+    };
+    let parts = [Some(name), part, label];
     Section {
         of: name.to_owned(),
         name: parts.into_iter().flatten().collect::<Vec<_>>().join("-"),
@@ -74,7 +80,7 @@ fn section(world: &World, name: &str, part: Option<&str>) -> Section {
         machine: machine::here(),
         load_before,
         load_after: machine::load(),
-        versions: machine::versions(&world.args.rpub),
+        versions,
         tables,
     }
 }

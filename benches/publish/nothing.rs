@@ -3,11 +3,10 @@
 
 use super::images::{self, Files, architecture};
 use super::results::{Ratio, Row, Table};
-use super::run::run;
+use super::run::{run, run_release};
 use super::world::{World, addresses};
 use std::fmt::Write as _;
 use std::path::Path;
-use std::time::Instant;
 
 /// `nothing`: four images to two registries; released again, and after a commit that changes none of their files.
 pub(crate) fn nothing(world: &World) -> Vec<Table> {
@@ -62,12 +61,10 @@ pub(crate) fn nothing(world: &World) -> Vec<Table> {
         again.add(Ok(timed(&release)));
         let built = timed(&["build", &version(1)]);
         nix::unistd::sync();
-        let release = ["release", &version(2), "--to", &to, "--format", "json"];
+        let release = ["release", &version(2), "--to", &to];
         let mut command = world.home.rpub(at, &release);
-        let begun = Instant::now();
-        let output = command.env_remove("SOURCE_DATE_EPOCH").output().unwrap();
-        let released = begun.elapsed().as_secs_f64();
-        let rest = released - building(&output.stdout);
+        let (released, building) = run_release(command.env_remove("SOURCE_DATE_EPOCH")).unwrap();
+        let rest = released - building;
         for (row, value) in anew.iter_mut().zip([released, rest, built]) {
             row.add(Ok(value));
         }
@@ -78,14 +75,6 @@ pub(crate) fn nothing(world: &World) -> Vec<Table> {
     let about = about.replace("in 4 layers", "in all, to two registries");
     let rows = std::iter::once(again).chain(anew).collect();
     vec![Table::new("four images", about, Ratio::None, rows)]
-}
-
-/// How many seconds of a release its builds took, as its report says.
-fn building(report: &[u8]) -> f64 {
-    let report: serde_json::Value = serde_json::from_slice(report).unwrap();
-    let mut stages = report["stages"].as_array().unwrap().iter();
-    let build = stages.find(|stage| stage["name"] == "build").unwrap();
-    build["seconds"].as_f64().unwrap()
 }
 
 /// A commit of whatever there is, with its tag.

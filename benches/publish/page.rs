@@ -64,7 +64,7 @@ fn titled(section: &Section) -> Vec<(String, &Table)> {
     let title = |table: &Table| {
         let how = match (section.of.as_str(), section.name.as_str()) {
             ("slow", _) => ", 200 Mbit/s and 20 ms to each registry".to_owned(),
-            (name, of) if name != of => format!(", podman {}", podman(section)),
+            (name, of) if name != of => format!(", podman {}", version(section, "podman")),
             _ => String::new(),
         };
         format!("{}: {}{how}", table.name, table.about)
@@ -76,8 +76,8 @@ fn titled(section: &Section) -> Vec<(String, &Table)> {
         .collect()
 }
 
-fn podman(section: &Section) -> &str {
-    section.versions.get("podman").map_or("?", String::as_str)
+fn version<'a>(section: &'a Section, of: &str) -> &'a str {
+    section.versions.get(of).map_or("?", String::as_str)
 }
 
 /// The heading, and what a reader has to know beforehand.
@@ -136,7 +136,8 @@ fn one(section: &Section) -> String {
     let (heading, intro) = words(&section.of);
     let beside = match &section.name {
         name if *name == section.of => String::new(),
-        _ => format!(" (podman {})", podman(section)),
+        _ if section.of == "build" => format!(" (docker {})", version(section, "docker")),
+        _ => format!(" (podman {})", version(section, "podman")),
     };
     let mut text = format!("\n## {heading}{beside}\n\n{}\n", filled(intro));
     for table in &section.tables {

@@ -29,8 +29,9 @@ pub(crate) fn bars(file: &Path, tables: &[(String, &Table)]) {
         y += 22;
         let most = table.rows.iter().filter_map(|row| bounds(&row.values));
         let most = most.map(|(_, most)| most).fold(0.0, f64::max);
-        for (at, row) in table.rows.iter().enumerate() {
-            bar(&area, row, y, most, if at == 0 { OURS } else { THEIRS });
+        for row in &table.rows {
+            let ours = row.name.starts_with("`rpub");
+            bar(&area, row, y, most, if ours { OURS } else { THEIRS });
             y += 24;
         }
         y += 12;
@@ -103,22 +104,34 @@ fn lines_of(table: &Table) -> Vec<Line> {
     found
 }
 
+/// Both axes are logarithmic where one step is ten times the last; on either kind what grows like its cause is straight.
 fn plot(panel: &Area<'_>, table: &Table) {
     let lines = lines_of(table);
     let points = || lines.iter().flat_map(|(_, points)| points);
     let right = points().map(|(x, ..)| *x).fold(1.0, f64::max);
     let left = points().map(|(x, ..)| *x).fold(right, f64::min);
-    let top = points().map(|(_, _, (_, most))| *most).fold(0.0, f64::max) * 1.25;
+    let top = points().map(|(_, _, (_, most))| *most).fold(0.0, f64::max);
+    let least = points()
+        .map(|(_, _, (least, _))| *least)
+        .fold(top, f64::min);
+    let by_tens = right / left > 20.0;
+    let scaled = |value: f64| if by_tens { value.log10() } else { value };
+    let (bottom, room) = if by_tens {
+        (least / 2.0, 4.0)
+    } else {
+        (0.0, 1.25)
+    };
+    let (bottom, kind) = (scaled(bottom), if by_tens { ", both by tens" } else { "" });
     let mut chart = ChartBuilder::on(panel)
         .caption(
-            format!("seconds, by {}", table.name),
+            format!("seconds, by {}{kind}", table.name),
             ("sans-serif", 15, &INK),
         )
         .margin(12)
         .margin_right(24)
         .x_label_area_size(34)
         .y_label_area_size(44)
-        .build_cartesian_2d((left..right).log_scale(), 0.0..top)
+        .build_cartesian_2d(scaled(left)..scaled(right), bottom..scaled(top * room))
         .unwrap();
     let marks: Vec<f64> = lines.first().map_or(Vec::new(), |(_, points)| {
         points.iter().map(|(x, ..)| *x).collect()
@@ -132,19 +145,23 @@ fn plot(panel: &Area<'_>, table: &Table) {
         .x_labels(0) // its own marks do not meet the points
         .x_label_formatter(&|_| String::new())
         .y_labels(6)
-        .y_label_formatter(&|value| format!("{value:.1}"))
+        .y_label_formatter(&|value| {
+            let value = if by_tens { 10_f64.powf(*value) } else { *value };
+            format!("{value:.1}")
+        })
         .label_style(("sans-serif", 12, &INK))
         .draw()
         .unwrap();
     for ((name, points), colour) in lines.iter().zip([OURS, THEIRS]) {
-        let line = points.iter().map(|(x, y, _)| (*x, *y));
+        let line = points.iter().map(|(x, y, _)| (scaled(*x), scaled(*y)));
         let series = LineSeries::new(line.clone(), colour.stroke_width(2));
         let drawn = chart.draw_series(series).unwrap().label(name);
         drawn.legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], colour.stroke_width(2)));
         let dots = line.map(|point| Circle::new(point, 3, colour.filled()));
         chart.draw_series(dots).unwrap();
         let spans = points.iter().map(|(x, _, (least, most))| {
-            PathElement::new([(*x, *least), (*x, *most)], colour.stroke_width(1))
+            let ends = [*least, *most].map(|y| (scaled(*x), scaled(y)));
+            PathElement::new(ends, colour.stroke_width(1))
         });
         chart.draw_series(spans).unwrap();
     }
@@ -156,7 +173,7 @@ fn plot(panel: &Area<'_>, table: &Table) {
         .draw()
         .unwrap();
     for mark in marks {
-        let (x, y) = chart.backend_coord(&(mark, 0.0));
+        let (x, y) = chart.backend_coord(&(scaled(mark), bottom));
         let (left, top) = panel.get_base_pixel();
         text(
             panel,

@@ -32,7 +32,22 @@ pub(crate) fn run(command: &mut Command) -> Result<f64, String> {
     Err(last_words(command, &log))
 }
 
-/// The same, but what it needed; for `largest` it and all that descend from it are looked at, else those of `watched`.
+/// A release's seconds, and how many of them its builds took, as its own report says.
+pub(crate) fn run_release(command: &mut Command) -> Result<(f64, f64), String> {
+    let begun = Instant::now();
+    let output = command.args(["--format", "json"]).output();
+    let output = output.map_err(|error| error.to_string())?;
+    let wall = begun.elapsed().as_secs_f64();
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let mut stages = report["stages"].as_array().unwrap().iter();
+    let build = stages.find(|stage| stage["name"] == "build").unwrap();
+    Ok((wall, build["seconds"].as_f64().unwrap()))
+}
+
+/// Runs a command to its end, and what it needed; for `largest` it and all that descend from it are looked at, else those of `watched`.
 pub(crate) fn run_watched(command: &mut Command, watched: Option<u32>) -> Result<Taken, String> {
     let (mut child, log) = spawn(command)?;
     let pid = child.id();
