@@ -37,6 +37,11 @@ impl Point {
         }
     }
 
+    /// Whether a registry is another one when it is done.
+    pub(super) fn writes(&self) -> bool {
+        self.method == "PUT"
+    }
+
     /// Whether the journal is written before it: reading what is there comes before.
     pub(super) fn journaled(&self) -> bool {
         self.method != "GET"
