@@ -107,10 +107,11 @@ impl Matrix {
         for (place, seen) in self.seen().await.iter().enumerate() {
             for (request, count) in counted(seen).into_iter().filter(|(one, _)| at(one)) {
                 for nth in 1..=count {
-                    // The first and the last stand for all; for those that last, the first.
+                    // The first, one in the middle and the last stand for all; for those that last, the first and the last.
+                    let ends = nth == 1 || nth == count;
                     for (index, (name, fault)) in faults.iter().enumerate() {
                         for lasting in [false, true] {
-                            let stands = nth == 1 || nth == count && !lasting;
+                            let stands = ends || nth == count.div_ceil(2) && !lasting;
                             let case = Case {
                                 place,
                                 request: request.clone(),
