@@ -47,7 +47,7 @@ pub(crate) fn run_release(command: &mut Command) -> Result<(f64, f64), String> {
     Ok((wall, build["seconds"].as_f64().unwrap()))
 }
 
-/// Runs a command to its end, and what it needed; for `largest` it and all that descend from it are looked at, else those of `watched`.
+/// Runs a command to its end; what it needed. For `largest` those that descend from `watched` are looked at, else from it.
 pub(crate) fn run_watched(command: &mut Command, watched: Option<u32>) -> Result<Taken, String> {
     let (mut child, log) = spawn(command)?;
     let pid = child.id();

@@ -49,10 +49,14 @@ pub async fn look(context: &Context, engine: &Engine, plan: &Plan, built: &[Buil
     if wanted.is_empty() {
         return Origins::new();
     }
-    let redirects = match engine.redirects().await {
-        Ok(redirects) => redirects,
-        Err(error) => {
+    let redirects = match tokio::time::timeout(PATIENCE, engine.redirects()).await {
+        Ok(Ok(redirects)) => redirects,
+        Ok(Err(error)) => {
             tracing::info!(%error, "the layers of bases are compressed again");
+            return Origins::new();
+        }
+        Err(_) => {
+            tracing::info!("podman does not answer: the layers of bases are compressed again");
             return Origins::new();
         }
     };

@@ -134,6 +134,30 @@ pub(super) enum NotPodman {
     Other(u16),
 }
 
+impl NotPodman {
+    /// What is told of it, at `place`.
+    pub(super) fn into_error(self, place: String) -> Error {
+        const HINT: &str = "name podman's socket with --url, or leave --url and CONTAINER_HOST out";
+        match self {
+            NotPodman::Silent => engine_error(
+                "what listens there does not answer",
+                place,
+                "restart the engine: `systemctl --user restart podman.socket`; or leave --url and CONTAINER_HOST out",
+            ),
+            NotPodman::Garbled(reason) => engine_error(
+                format!("what listens there does not speak podman's protocol: {reason}"),
+                place,
+                HINT,
+            ),
+            NotPodman::Other(status) => engine_error(
+                format!("what listens there is not podman (HTTP {status})"),
+                place,
+                HINT,
+            ),
+        }
+    }
+}
+
 /// A call that failed, in podman's words or the connection's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Failure {

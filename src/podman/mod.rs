@@ -1,8 +1,9 @@
 //! Decides how rpub speaks to podman: one [`Engine`], found or started, and every call that a release makes of it.
 //! Must never know a registry, the relay or a store; nor hand podman a secret other than the login it is given.
 //!
-//! Read in this order: [`socket`] finds an engine, [`service`] starts one where none runs, [`client`] holds the calls
-//! that podman-api makes well, [`libpod`] the others, [`build`], [`context`] and [`told`] the build, [`check`] what came out of it.
+//! Read in this order: [`socket`] finds an engine, [`service`] starts one where none runs, [`known`] says whether rpub can
+//! use it, [`client`] holds the calls that podman-api makes well, [`libpod`] the others, [`build`], [`context`] and [`told`]
+//! the build, [`check`] what came out of it.
 
 /// Builds that nobody waits for any more.
 mod abandoned;
@@ -16,6 +17,8 @@ pub mod check;
 mod client;
 /// The build context, packed while it is sent.
 mod context;
+/// What is known of an engine before it works.
+mod known;
 /// The calls that podman-api cannot make.
 mod libpod;
 /// Manifest lists and pushes.
@@ -37,10 +40,11 @@ pub use build::{BuildRequest, ImageId};
 pub use cache::BuildCache;
 pub use check::check_built;
 pub use client::Inspected;
+pub use known::platform_here;
 pub use lists::Login;
 pub use look::look;
 pub use service::environment;
-pub use socket::{Connect, platform_here};
+pub use socket::Connect;
 pub use steps::{Steps, fetched, step};
 
 use crate::error::{Error, Kind, Result};

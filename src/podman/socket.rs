@@ -2,17 +2,15 @@
 //! Must never take a rootful engine, nor wait without end for one that is silent.
 
 use super::client::Client;
+use super::known::{Known, ROOTLESS_HINT};
 use super::libpod::{Libpod, NotPodman};
 use super::service::Service;
 use super::{Engine, engine_error};
 use crate::error::{Error, Result};
-use crate::model::{origin::Redirect, platform::Platform};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-
-const ROOTLESS_HINT: &str = "run rpub as an ordinary user, with that user's own engine: `systemctl --user enable --now podman.socket` (or let rpub start one)";
 
 /// All that decides where the engine is; looked up once, by [`Connect::from_env`], so that tests can choose.
 #[derive(Debug, Clone)]
@@ -69,14 +67,7 @@ impl Engine {
     pub async fn connect(connect: Connect, cancel: CancellationToken) -> Result<Engine> {
         let finding = async {
             let (socket, service) = find(&connect).await?;
-            let known = match service {
-                Some(_) => own(&socket, connect.patience).await?,
-                None => None,
-            };
-            let known = match known {
-                Some(known) => known,
-                None => introduce(&socket, connect.patience).await?,
-            };
+            let known = Known::of(&socket, service.is_some(), connect.patience).await?;
             Ok::<_, Error>((Libpod::new(&socket)?, Client::new(&socket), known, service))
         };
         let (libpod, client, known, service) = tokio::select! {
@@ -214,104 +205,12 @@ async fn answers(socket: &Path, patience: Duration) -> Result<()> {
             };
             return Err(engine_error(what, place, hint));
         }
-        Err(_) => return Err(not_podman(&NotPodman::Silent, place)),
+        Err(_) => return Err(NotPodman::Silent.into_error(place)),
     }
     match Libpod::new(socket)?.ping(patience).await {
         Ok(_) => Ok(()),
-        Err(why) => Err(not_podman(&why, place)),
+        Err(why) => Err(why.into_error(place)),
     }
-}
-
-fn not_podman(why: &NotPodman, place: String) -> Error {
-    const HINT: &str = "name podman's socket with --url, or leave --url and CONTAINER_HOST out";
-    match why {
-        NotPodman::Silent => engine_error(
-            "what listens there does not answer",
-            place,
-            "restart the engine: `systemctl --user restart podman.socket`; or leave --url and CONTAINER_HOST out",
-        ),
-        NotPodman::Garbled(reason) => engine_error(
-            format!("what listens there does not speak podman's protocol: {reason}"),
-            place,
-            HINT,
-        ),
-        NotPodman::Other(status) => engine_error(
-            format!("what listens there is not podman (HTTP {status})"),
-            place,
-            HINT,
-        ),
-    }
-}
-
-/// The platform that this program was compiled for, which an engine of this machine builds natively; none of a 32-bit
-/// program, which may run beside a 64-bit engine.
-pub fn platform_here() -> Option<Platform> {
-    let arch = match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        "powerpc64" => "ppc64le",
-        "loongarch64" => "loong64",
-        same => same,
-    };
-    let here = Platform::of_engine(std::env::consts::OS, arch).ok();
-    here.filter(|_| cfg!(target_pointer_width = "64"))
-}
-
-/// What is known of an engine before it works.
-struct Known {
-    version: String,
-    platform: Platform,
-    redirects: Option<Vec<Redirect>>,
-}
-
-/// What is known of an engine that rpub started: it is as rootless as rpub, and of this machine. So it need not be asked,
-/// which costs more than anything else before the work (see [`Client::about`]). None where it has to be asked after all.
-async fn own(socket: &Path, patience: Duration) -> Result<Option<Known>> {
-    let Some(platform) = platform_here() else {
-        return Ok(None);
-    };
-    let place = socket.display().to_string();
-    let version = Libpod::new(socket)?.ping(patience).await;
-    let version = version.map_err(|why| not_podman(&why, place.clone()))?;
-    check_version(&version, place)?;
-    Ok(Some(Known {
-        version,
-        platform,
-        redirects: None,
-    }))
-}
-
-/// Asks an engine that answers what it is, and refuses what rpub cannot use.
-async fn introduce(socket: &Path, patience: Duration) -> Result<Known> {
-    let place = socket.display().to_string();
-    let about = match tokio::time::timeout(patience, Client::new(socket).about()).await {
-        Ok(Ok(about)) => about,
-        Ok(Err(words)) => {
-            return Err(not_podman(&NotPodman::Garbled(words), place));
-        }
-        Err(_) => return Err(not_podman(&NotPodman::Silent, place)),
-    };
-    check_version(&about.version, place.clone())?;
-    if !about.rootless {
-        return Err(engine_error("that podman is rootful", place, ROOTLESS_HINT));
-    }
-    Ok(Known {
-        version: about.version,
-        platform: about.platform,
-        redirects: Some(about.redirects),
-    })
-}
-
-fn check_version(version: &str, place: String) -> Result<()> {
-    let major = version.split('.').next();
-    if major.is_some_and(|major| major.parse::<u32>().is_ok_and(|major| major >= 4)) {
-        return Ok(());
-    }
-    Err(engine_error(
-        format!("podman {version} is too old"),
-        place,
-        "update podman to 4.3 or newer",
-    ))
 }
 
 #[cfg(test)]

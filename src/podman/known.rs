@@ -1,0 +1,87 @@
+//! Decides what is known of an engine before it works, and whether rpub can use it.
+//! Must never take a rootful engine, nor ask one for what rpub knows by itself.
+
+use super::client::Client;
+use super::engine_error;
+use super::libpod::{Libpod, NotPodman};
+use crate::error::Result;
+use crate::model::{origin::Redirect, platform::Platform};
+use std::path::Path;
+use std::time::Duration;
+
+pub(super) const ROOTLESS_HINT: &str = "run rpub as an ordinary user, with that user's own engine: `systemctl --user enable --now podman.socket` (or let rpub start one)";
+
+/// An engine that rpub can use.
+pub(super) struct Known {
+    pub(super) version: String,
+    pub(super) platform: Platform,
+    /// None where they were not asked for.
+    pub(super) redirects: Option<Vec<Redirect>>,
+}
+
+impl Known {
+    /// Of the engine on a socket. One that rpub started is as rootless as rpub, and of this machine: so it need not be asked,
+    /// which costs more than anything else before the work (see [`Client::about`]).
+    pub(super) async fn of(socket: &Path, started: bool, patience: Duration) -> Result<Known> {
+        // A 32-bit program may run beside a 64-bit podman.
+        match platform_here().filter(|_| started && cfg!(target_pointer_width = "64")) {
+            Some(platform) => Self::own(socket, platform, patience).await,
+            None => Self::asked(socket, patience).await,
+        }
+    }
+
+    async fn own(socket: &Path, platform: Platform, patience: Duration) -> Result<Known> {
+        let place = socket.display().to_string();
+        let version = Libpod::new(socket)?.ping(patience).await;
+        let version = version.map_err(|why| why.into_error(place.clone()))?;
+        check_version(&version, place)?;
+        Ok(Known {
+            version,
+            platform,
+            redirects: None,
+        })
+    }
+
+    async fn asked(socket: &Path, patience: Duration) -> Result<Known> {
+        let place = socket.display().to_string();
+        let about = match tokio::time::timeout(patience, Client::new(socket).about()).await {
+            Ok(Ok(about)) => about,
+            Ok(Err(words)) => return Err(NotPodman::Garbled(words).into_error(place)),
+            Err(_) => return Err(NotPodman::Silent.into_error(place)),
+        };
+        check_version(&about.version, place.clone())?;
+        if !about.rootless {
+            return Err(engine_error("that podman is rootful", place, ROOTLESS_HINT));
+        }
+        Ok(Known {
+            version: about.version,
+            platform: about.platform,
+            redirects: Some(about.redirects),
+        })
+    }
+}
+
+/// The platform that this program was compiled for, which an engine of this machine builds natively.
+pub fn platform_here() -> Option<Platform> {
+    let arch = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "x86" => "386",
+        "powerpc64" => "ppc64le",
+        "loongarch64" => "loong64",
+        same => same,
+    };
+    Platform::of_engine(std::env::consts::OS, arch).ok()
+}
+
+fn check_version(version: &str, place: String) -> Result<()> {
+    let major = version.split('.').next();
+    if major.is_some_and(|major| major.parse::<u32>().is_ok_and(|major| major >= 4)) {
+        return Ok(());
+    }
+    Err(engine_error(
+        format!("podman {version} is too old"),
+        place,
+        "update podman to 4.3 or newer",
+    ))
+}
