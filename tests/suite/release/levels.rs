@@ -43,7 +43,7 @@ async fn pushed(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn release_layers_have_the_level_that_is_asked_for() {
-    let (machine, registries) = (Machine::new(), registries::<3>());
+    let (machine, registries) = (Machine::new(), registries::<4>());
     let platform = native().to_string();
     let project = Project::new(&[&platform], "FROM scratch\nCOPY busybox /busybox\n");
     std::fs::copy("/bin/busybox", project.path().join("busybox")).expect("busybox-static");
@@ -57,6 +57,8 @@ async fn release_layers_have_the_level_that_is_asked_for() {
     let (quick, said) = pushed(here, &registries[1], &[]).await;
     let typed = ["--compression-level", "9"];
     let (small, said_then) = pushed(here, &registries[2], &typed).await;
+    let (three, _) = pushed(here, &registries[3], &["--compression-level", "3"]).await;
+    assert_eq!(usual, three);
     let version = machine.podman(&["version", "--format", "{{.Client.Version}}"]);
     let warned = |said: &str, level: u32| {
         let words = format!("podman {version} compresses layers at its own level, not at");
