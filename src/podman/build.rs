@@ -3,7 +3,7 @@
 
 use super::cache::BuildCache;
 use super::check::{check_built, is_for};
-use super::context::{Context, RESERVED};
+use super::context::Context;
 use super::libpod::{Failure, Lines};
 use super::told::Told;
 use super::{Engine, Inspected, engine_error};
@@ -15,7 +15,6 @@ use crate::model::{
     manifest::media_type,
     platform::Platform,
 };
-use reqwest::Method;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -130,7 +129,9 @@ impl Engine {
         on_line: &mut (dyn FnMut(&str) + Send),
     ) -> Result<(ImageId, Inspected, bool)> {
         let (folder, file) = (request.context.clone(), request.containerfile.clone());
-        let prepared = tokio::task::spawn_blocking(move || Context::prepare(&folder, &file)).await;
+        let as_folder = self.builds_from_folders();
+        let prepared =
+            tokio::task::spawn_blocking(move || Context::prepare(&folder, &file, as_folder)).await;
         let context = prepared.map_err(|error| {
             engine_error(
                 format!("reading the context broke off: {error}"),
@@ -166,13 +167,8 @@ impl Engine {
     ) -> Result<ImageId> {
         let query = request.query(self.version());
         let labelled = with_labels(context.text(), request.target.as_deref(), &request.labels);
-        let (body, trouble) = context.stream(labelled);
-        let call = self
-            .libpod
-            .request(Method::POST, &["build"])
-            .query(&query)
-            .header("Content-Type", "application/x-tar")
-            .body(reqwest::Body::wrap_stream(body));
+        let (call, handed) = self.build_call(context, labelled)?;
+        let call = call.query(&query);
         let call = match request.usable_cache() {
             // Nobody else is asked in such a build, so nobody else is shown it.
             Some(cache) => call.header("X-Registry-Auth", cache.login().header()?),
@@ -198,7 +194,7 @@ impl Engine {
         };
         let outcome: Result<(), Failure> = outcome.await;
         // A file that could not be packed is the cause of whatever podman then said.
-        if let Some(cause) = trouble.get() {
+        if let Some(cause) = handed.trouble.get() {
             return Err(Error::new(
                 cause.kind,
                 &cause.what,
@@ -244,8 +240,6 @@ impl BuildRequest {
         let mut query = vec![
             // podman's default, OCI, has no HEALTHCHECK.
             ("outputformat", media_type::DOCKER_MANIFEST.to_owned()),
-            ("dockerfile", RESERVED.to_owned()),
-            ("excludes", serde_json::json!([RESERVED]).to_string()),
             ("platform", self.platform.to_string()),
             ("t", self.tag.clone()),
             ("buildargs", json(&self.args)),

@@ -1,6 +1,7 @@
 //! Decides what of a folder is sent to podman as a build's context, and packs it while it is sent.
 //! Must never hold more than a few chunks in memory, follow a symlink, or send what the ignore file leaves out.
 
+use super::folder::left_out;
 use crate::error::{Error, Kind, Result};
 use crate::model::ignore::Ignore;
 use bytes::{Bytes, BytesMut};
@@ -28,6 +29,8 @@ pub(super) struct Context {
     ignore: Ignore,
     /// The Containerfile's text, as it stands.
     text: String,
+    /// What podman is told to leave out where it is given the folder itself.
+    left_out: Option<Vec<String>>,
 }
 
 /// Why packing stopped, once it has; the request then fails with a broken body.
@@ -47,11 +50,12 @@ fn unreadable(path: &Path, error: &io::Error) -> Error {
 }
 
 impl Context {
-    /// Reads the ignore file and the Containerfile. `containerfile` is absolute, or relative to `root`.
+    /// Reads the ignore file and the Containerfile. `containerfile` is absolute, or relative to `root`; `as_folder` says
+    /// whether podman can be given the folder itself.
     ///
     /// # Errors
     /// [`Kind::Build`]: the folder, the Containerfile or the ignore file cannot be read; a pattern is none.
-    pub(super) fn prepare(root: &Path, containerfile: &Path) -> Result<Self> {
+    pub(super) fn prepare(root: &Path, containerfile: &Path, as_folder: bool) -> Result<Self> {
         let found = std::fs::metadata(root).map_err(|error| unreadable(root, &error))?;
         if !found.is_dir() {
             return Err(trouble(
@@ -70,11 +74,23 @@ impl Context {
             trouble(what, &wanted, "check `containerfile` in rpub.toml")
         })?;
         let text = std::fs::read(&real).map_err(|error| unreadable(&wanted, &error))?;
+        let ignore = read_ignore(&root, &wanted)?;
         Ok(Context {
-            ignore: read_ignore(&root, &wanted)?,
+            left_out: as_folder.then(|| left_out(&root, &ignore)).flatten(),
+            ignore,
             root,
             text: String::from_utf8_lossy(&text).into_owned(),
         })
+    }
+
+    /// The folder, by its real and absolute path.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What podman is told to leave out where it is given the folder itself; `None`: it is given an archive.
+    pub(super) fn left_out(&self) -> Option<&[String]> {
+        self.left_out.as_deref()
     }
 
     /// The Containerfile's text.

@@ -2,8 +2,8 @@
 //! Must never know a registry, the relay or a store; nor hand podman a secret other than the login it is given.
 //!
 //! Read in this order: [`socket`] finds an engine, [`service`] starts one where none runs, [`known`] says whether rpub can
-//! use it, [`client`] holds the calls that podman-api makes well, [`libpod`] the others, [`build`], [`context`] and [`told`]
-//! the build, [`check`] what came out of it.
+//! use it, [`client`] holds the calls that podman-api makes well, [`libpod`] the others, [`build`], [`context`],
+//! [`folder`] and [`told`] the build, [`check`] what came out of it.
 
 /// Builds that nobody waits for any more.
 mod abandoned;
@@ -17,6 +17,8 @@ pub mod check;
 mod client;
 /// The build context, packed while it is sent.
 mod context;
+/// The build context that is not sent: podman reads the folder.
+mod folder;
 /// What is known of an engine before it works.
 mod known;
 /// The calls that podman-api cannot make.

@@ -12,8 +12,8 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use std::ffi::OsString;
-use std::fs::{File, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{File, Metadata, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -88,6 +88,24 @@ impl Service {
 
     pub(super) fn socket(&self) -> PathBuf {
         socket_in(self.folder.path())
+    }
+
+    /// Where the socket is: nobody else can enter, and it is removed with the service.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Whether podman finds the same folder at a path. It joins the user's namespace, where that path may be another
+    /// folder, or none: that of a service with a `/tmp` of its own, for one.
+    pub(super) fn sees(&self, folder: &Path) -> bool {
+        let relative = folder.strip_prefix("/").unwrap_or(folder);
+        let theirs = format!("/proc/{}/root", self.pid);
+        let theirs = std::fs::metadata(Path::new(&theirs).join(relative));
+        let known = |found: Metadata| (found.dev(), found.ino());
+        match (std::fs::metadata(folder), theirs) {
+            (Ok(ours), Ok(theirs)) => known(ours) == known(theirs),
+            _ => false,
+        }
     }
 
     async fn wait_until_it_answers(&self, patience: Duration) -> Result<()> {
