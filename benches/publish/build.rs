@@ -21,7 +21,7 @@ pub(crate) fn build(world: &World) -> Vec<Table> {
     let buildx = "`docker buildx build --push`";
     let program = docker();
     let parts = RefCell::new([
-        Row::new("podman's builds, with the context that it is sent", "s"),
+        Row::new("podman's builds, with their contexts", "s"),
         Row::new("all else", "s"),
     ]);
     let ways = [
@@ -57,7 +57,7 @@ fn by_rpub(world: &World, image: &Image) -> Result<(f64, f64), String> {
         .map(|at| format!("http://{at}/ns"))
         .collect::<Vec<_>>()
         .join(",");
-    world.settle();
+    forget_removed(world);
     let args = ["release", VERSION, "--to", &to];
     run_release(&mut storage.of(world.home.rpub(image.folder(), &args)))
 }
@@ -82,14 +82,17 @@ fn by_buildx(world: &World, image: &Image, program: &str) -> Result<f64, String>
         command.args(args).current_dir(image.folder());
         command
     };
-    run(&mut docker(&["builder", "prune", "-af"]))?;
-    run(&mut docker(&["image", "prune", "-af"]))?;
+    let remove = || {
+        run(&mut docker(&["builder", "prune", "-af"]))?;
+        run(&mut docker(&["image", "prune", "-af"]))
+    };
+    remove()?;
     let registries = World::registries(2);
     let tags = addresses(&registries)
         .into_iter()
         .map(|at| format!("{at}/ns/bench-built:0.0.1"));
     let tags: Vec<String> = tags.collect();
-    world.settle();
+    forget_removed(world);
     // One platform and no attestations, as rpub publishes it.
     let mut command = docker(&[
         "buildx",
@@ -102,7 +105,16 @@ fn by_buildx(world: &World, image: &Image, program: &str) -> Result<f64, String>
     for tag in &tags {
         command.args(["-t", tag]);
     }
-    run(command.arg("."))
+    let taken = run(command.arg("."));
+    remove()?;
+    taken
+}
+
+/// Waits until nothing tells any more that files were removed: where it makes a file, ext4 looks one by one at the inodes
+/// that were freed within the last minute, and what is compared here makes tens of thousands.
+fn forget_removed(world: &World) {
+    world.settle();
+    std::thread::sleep(std::time::Duration::from_secs(65));
 }
 
 /// `cache`: what the layer cache in a registry saves on a machine that has never built the image.

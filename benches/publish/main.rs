@@ -6,6 +6,7 @@
 mod args;
 mod base;
 mod build;
+mod cores;
 mod growth;
 mod home;
 mod images;
@@ -65,11 +66,10 @@ fn section(world: &World, name: &str, part: Option<&str>) -> Section {
     let tables = tables(world, name, part);
     let versions = machine::versions(&world.args.rpub);
     // What a podman or a docker of another version gives stands beside it.
-    let label = match name {
-        "build" => versions.get("docker").and_then(|it| it.split('+').next()),
-        _ => world.args.label.as_deref(),
-    };
-    let parts = [Some(name), part, label];
+    let docker = (name == "build")
+        .then(|| versions.get("docker")?.split('+').next())
+        .flatten();
+    let parts = [Some(name), part, docker, world.args.label.as_deref()];
     Section {
         of: name.to_owned(),
         name: parts.into_iter().flatten().collect::<Vec<_>>().join("-"),

@@ -1,6 +1,7 @@
 //! Decides what a push is compared with: the same image, to as many registries, by every tool that podman's storage opens to.
 //! Must never give one way a registry or a memory that another has used.
 
+use super::cores::{self, Side};
 use super::images::Image;
 use super::link::{Links, SLOW};
 use super::machine;
@@ -50,7 +51,26 @@ pub(crate) fn second(world: &World) -> Vec<Table> {
         let rows = world.in_turn(name, &ways);
         Table::new(name, image.about.clone(), Ratio::ThisOverFirst, rows)
     };
-    vec![table("loopback", false), table("slow links", true)]
+    let apart = |count| {
+        let image = &image;
+        move || {
+            let registries = cores::on(Side::Registries, || World::registries(count));
+            world.settle();
+            let mut push = world.rpub_push(image, &addresses(&registries));
+            cores::on(Side::Pushes, || run(&mut push))
+        }
+    };
+    let ways = [
+        Way::new("`rpub push`, one registry", apart(1)),
+        Way::new("`rpub push`, two registries", apart(2)),
+    ];
+    let name = "loopback, the registries on a core of their own";
+    let rows = world.in_turn(name, &ways);
+    vec![
+        table("loopback", false),
+        Table::new(name, image.about.clone(), Ratio::ThisOverFirst, rows),
+        table("slow links", true),
+    ]
 }
 
 fn compared(world: &World, name: &str, others: &[&str], slow: bool) -> Table {

@@ -12,6 +12,8 @@ use tempfile::TempPath;
 
 /// podman tries each of them on each file.
 const MOST: usize = 256;
+/// Bytes of all of them: they are part of a query, and podman reads at most 1 MiB of that, escaped.
+const LONGEST: usize = 64 * 1024;
 
 /// What a build call rests on as long as it runs.
 #[derive(Debug, Default)]
@@ -93,7 +95,8 @@ pub(super) fn left_out(root: &Path, ignore: &Ignore) -> Option<Vec<String>> {
     }
     let mut out = vec![pattern(RESERVED)?];
     list(root, "", ignore, &mut out)?;
-    Some(out)
+    let bytes: usize = out.iter().map(String::len).sum();
+    (bytes <= LONGEST).then_some(out)
 }
 
 /// Whether anything in a folder is kept. What is left out is put to `out`, whole folders as one.
@@ -211,6 +214,11 @@ mod tests {
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         assert_eq!(of(&many, "*"), None);
         assert!(of(&many, "x1").is_some());
+        let deep = format!("{}/x", vec!["d".repeat(250); 15].join("/"));
+        let deep: Vec<String> = (0..20).map(|number| format!("{number}/{deep}")).collect();
+        let deep: Vec<&str> = deep.iter().map(String::as_str).collect();
+        assert_eq!(of(&deep, "**/x"), None);
+        assert!(of(&deep, "*").is_some());
         let nowhere = Path::new("/nowhere/at/all");
         assert_eq!(left_out(nowhere, &Ignore::default()), None);
         let root = folder(&["a[b]/c"]);
