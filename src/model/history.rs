@@ -33,7 +33,7 @@ fn short(step: &str) -> String {
     let text = match flat.split_once("/bin/sh -c ") {
         Some((before, rest)) if before.is_empty() || before.starts_with('|') => {
             match rest.trim_start().strip_prefix("#(nop) ") {
-                Some(written) => written.trim_start().to_owned(),
+                Some(written) => without_date(written.trim_start()).to_owned(),
                 None => format!("RUN {rest}"),
             }
         }
@@ -53,6 +53,14 @@ fn short(step: &str) -> String {
         out.push('…');
     }
     out
+}
+
+/// podman 5.6 and newer note the time that files are dated to behind COPY and ADD, as a part of what the step is known by.
+fn without_date(written: &str) -> &str {
+    match written.rsplit_once(" |force-mtime=") {
+        Some((step, seconds)) if seconds.bytes().all(|b| b.is_ascii_digit()) => step,
+        _ => written,
+    }
 }
 
 #[cfg(test)]
@@ -85,6 +93,14 @@ mod tests {
             (
                 &format!("/bin/sh -c #(nop) COPY file:{sum} in /x "),
                 "COPY file in /x",
+            ),
+            (
+                &format!("/bin/sh -c #(nop) COPY file:{sum} in /x |force-mtime=1795307615"),
+                "COPY file in /x",
+            ),
+            (
+                "/bin/sh -c #(nop) CMD a |force-mtime=x",
+                "CMD a |force-mtime=x",
             ),
             ("COPY a  b # buildkit", "COPY a b # buildkit"),
             ("a\u{1b}[2J\nb", "a[2J b"),
