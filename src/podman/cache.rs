@@ -3,6 +3,7 @@
 
 use super::build::BuildRequest;
 use super::check::is_for;
+use super::known::at_least;
 use super::libpod::{Failure, Lines};
 use super::{Engine, Login};
 use crate::error::{Error, Kind};
@@ -121,15 +122,6 @@ impl Engine {
                 tracing::debug!(%name, words = failure.words, "a base image is not fetched");
             }
         }
-    }
-}
-
-/// Whether podman's version (`4.3.1`, `5.8.0-rc1`) is that one or later; what is no version is taken for a new one.
-pub(super) fn at_least(version: &str, least: (u32, u32)) -> bool {
-    let mut numbers = version.split(['.', '-']).map(str::parse::<u32>);
-    match (numbers.next(), numbers.next()) {
-        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= least,
-        _ => true,
     }
 }
 

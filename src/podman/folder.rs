@@ -1,8 +1,8 @@
 //! Decides when podman builds from the folder itself instead of from an archive of it, and what it must leave out there.
 //! Must never let in what the ignore file leaves out: what cannot be told exactly goes by archive.
 
-use super::cache::at_least;
 use super::context::{Context, RESERVED, Trouble};
+use super::known::at_least;
 use super::{Engine, engine_error};
 use crate::error::Result;
 use crate::model::ignore::Ignore;

@@ -85,3 +85,12 @@ fn check_version(version: &str, place: String) -> Result<()> {
         "update podman to 4.3 or newer",
     ))
 }
+
+/// Whether podman's version (`4.3.1`, `5.8.0-rc1`) is that one or later; what is no version is taken for a new one.
+pub(super) fn at_least(version: &str, least: (u32, u32)) -> bool {
+    let mut numbers = version.split(['.', '-']).map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= least,
+        _ => true,
+    }
+}

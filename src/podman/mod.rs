@@ -85,8 +85,7 @@ impl Engine {
     /// Whether building the same again, from nothing, gives the same digest. Older podmans write the random name of the
     /// container they built in into the image's config, in docker format (seen on 4.3.1 and 5.4.2; not on 5.8.6).
     pub fn builds_the_same_twice(&self) -> bool {
-        let version = semver::Version::parse(self.version());
-        version.is_ok_and(|version| (version.major, version.minor) >= (5, 6))
+        known::at_least(self.version(), (5, 6))
     }
 
     /// The platform that this engine builds natively.
@@ -119,14 +118,12 @@ impl Engine {
 
     /// Whether a push asks for a base's layer by the digest that it was pulled under, before compressing it again.
     pub fn asks_for_bases(&self) -> bool {
-        let version = semver::Version::parse(self.version());
-        version.is_ok_and(|version| (version.major, version.minor) >= (4, 9))
+        known::at_least(self.version(), (4, 9))
     }
 
     /// Whether a push can be told how hard to compress; older podmans pass over it without a word.
     pub fn takes_a_level(&self) -> bool {
-        let version = semver::Version::parse(self.version());
-        version.is_ok_and(|version| (version.major, version.minor) >= (4, 6))
+        known::at_least(self.version(), (4, 6))
     }
 
     /// Whether rpub started this engine itself, so that it ends with rpub.
