@@ -1,7 +1,7 @@
 //! Decides what is built for a plan, and that what was built is what was asked for.
 //! Must never push, nor let a wrong image go on.
 
-use super::{context::Context, push::Dock, scraps::Scraps};
+use super::{context::Context, early::Made, push::Dock, scraps::Scraps};
 use crate::{
     error::{Error, Kind, Result},
     events::{Event, Stage},
@@ -14,6 +14,7 @@ use crate::{
     podman::{self, BuildRequest, Engine, ImageId, Inspected, Steps},
 };
 use std::time::Instant;
+use tokio::sync::mpsc::UnboundedSender;
 
 /// An image in podman's storage that passed its checks.
 #[derive(Debug, Clone)]
@@ -49,15 +50,26 @@ impl Wanted {
     }
 }
 
+/// What the builds of one run share.
+#[derive(Clone, Copy)]
+pub struct Aids<'a> {
+    /// Takes note of what podman's storage gets.
+    pub scraps: &'a Scraps,
+    /// The relay before the layer caches, where there is one.
+    pub dock: Option<&'a Dock>,
+    /// Who hears of the images of steps, as they are made.
+    pub made: Option<&'a UnboundedSender<Made>>,
+}
+
 /// Builds every image of the plan for the platforms wanted, one after the other, in the plan's order.
 ///
-/// The layer caches before which `dock` stands are used. The first failure ends it (exit 3). With nothing to build it is a usage error.
+/// The layer caches before which the dock stands are used. The first failure ends it (exit 3). With nothing to build it is a usage error.
 pub async fn images(
     context: &Context,
     engine: &Engine,
     plan: &Plan,
     wanted: &Wanted,
-    (scraps, dock): (&Scraps, Option<&Dock>),
+    aids: Aids<'_>,
 ) -> Result<Vec<Built>> {
     context.stage(Stage::Build);
     if !engine.builds_the_same_twice() {
@@ -70,16 +82,8 @@ pub async fn images(
     for image in &plan.images {
         for (platform, file) in &image.spec.platforms {
             if wanted.includes(platform) {
-                built.push(
-                    one(
-                        context,
-                        engine,
-                        (image, platform, file),
-                        plan,
-                        (scraps, dock),
-                    )
-                    .await?,
-                );
+                let wanted = (image, platform, file.as_str());
+                built.push(one(context, engine, wanted, plan, aids).await?);
             }
         }
     }
@@ -106,8 +110,9 @@ async fn one(
     engine: &Engine,
     (image, platform, file): (&ImagePlan, &Platform, &str),
     plan: &Plan,
-    (scraps, dock): (&Scraps, Option<&Dock>),
+    aids: Aids<'_>,
 ) -> Result<Built> {
+    let Aids { scraps, dock, made } = aids;
     let mut labels = image.labels.clone();
     labels.extend(provenance(plan.run.as_ref(), engine.version()));
     let caches = dock.and_then(|dock| Some((dock, dock.targets.caches().get()?)));
@@ -123,6 +128,9 @@ async fn one(
         no_cache: false,
         cache: caches.and_then(|(dock, caches)| caches.of(dock, image.name(), platform)),
     };
+    // A step that goes to a layer cache comes to the relay from podman's build: a push of its own would compress it twice.
+    let left = request.cache.as_ref().and_then(|cache| cache.to.as_ref());
+    let made = made.filter(|_| left.is_none());
     let (name, begun) = (image.name().to_string(), Instant::now());
     context.events.send(Event::Building {
         image: name.clone(),
@@ -130,7 +138,14 @@ async fn one(
     });
     let mut steps = Steps::default();
     let mut tell = |line: &str| {
-        steps.hear(line);
+        if let (Some(id), Some(made)) = (steps.hear(line), made) {
+            // Whoever hears no more has no use for it.
+            let _ = made.send(Made {
+                image: image.name().clone(),
+                platform: platform.clone(),
+                id: id.to_owned(),
+            });
+        }
         if let Some((count, instruction)) = podman::step(line) {
             context.events.send(Event::Step {
                 image: name.clone(),

@@ -33,6 +33,8 @@ pub mod assemble;
 pub mod build;
 /// What is wrong, and what mends it.
 pub mod doctor;
+/// Layers go to the targets while later steps are built.
+pub mod early;
 /// A folder gets its rpub.toml and its workflow.
 pub mod init;
 /// What is written down, on disk.

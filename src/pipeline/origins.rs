@@ -1,7 +1,7 @@
-//! Decides which layers of what was built are a base's own, and where that base lives.
+//! Decides which layers of what is built are a base's own, and where that base lives.
 //! Must never fail a release, nor hold it up for long: what is not known is compressed by podman as ever.
 
-use super::{build::Built, context::Context, targets};
+use super::{context::Context, push::Wanted, targets};
 use crate::{
     model::{
         bases::base,
@@ -30,21 +30,25 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Where each layer of a base can be read.
 pub type Origins = HashMap<Digest, BlobOrigin>;
 
-/// The layers of the bases of `built`.
-pub async fn look(context: &Context, engine: &Engine, plan: &Plan, built: &[Built]) -> Origins {
+/// The layers of the bases of these images.
+pub async fn look(
+    context: &Context,
+    engine: &Engine,
+    plan: &Plan,
+    images: &[Wanted<'_>],
+) -> Origins {
     if !engine.asks_for_bases() {
         return Origins::new();
     }
     let mut wanted: HashSet<(String, Platform)> = HashSet::new();
-    for one in built {
-        let image = plan.images.iter().find(|image| *image.name() == one.image);
+    for (name, platform) in images {
+        let image = plan.images.iter().find(|image| image.name() == *name);
         let file = image.and_then(|image| {
-            let (_, file) =
-                (image.spec.platforms.iter()).find(|(platform, _)| *platform == one.platform)?;
+            let (_, file) = (image.spec.platforms.iter()).find(|(one, _)| one == *platform)?;
             let text = std::fs::read_to_string(context.path(file)).ok()?;
             base(&text, &image.spec.args, image.spec.target.as_deref())
         });
-        wanted.extend(file.map(|name| (name, one.platform.clone())));
+        wanted.extend(file.map(|name| (name, (*platform).clone())));
     }
     if wanted.is_empty() {
         return Origins::new();

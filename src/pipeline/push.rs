@@ -9,6 +9,7 @@ use crate::{
         compression::CompressionLevel,
         manifest::RawManifest,
         plan::Plan,
+        platform::Platform,
         record::Record,
         reference::{Reference, RepositoryName, Tag},
     },
@@ -23,6 +24,9 @@ use std::{
 };
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
+
+/// An image of the plan, and what it is for.
+pub type Wanted<'a> = (&'a RepositoryName, &'a Platform);
 
 /// A second push at once keeps the relay's uploads busy while podman reads and compresses; more only compete for cores.
 const PUSHES_AT_ONCE: usize = 2;
@@ -119,10 +123,21 @@ pub async fn images(
 ) -> Result<Vec<Record>> {
     context.stage(Stage::Push);
     check_space(dock, built)?;
-    let origins = super::origins::look(context, engine, plan, built).await;
-    dock.targets.origins().get_or_init(|| origins);
-    let begun = begun(engine, &dock.targets, built).await;
-    dock.targets.begun().get_or_init(|| begun);
+    let wanted: Vec<Wanted> = (built.iter())
+        .map(|built| (&built.image, &built.platform))
+        .collect();
+    look_ahead(context, engine, &dock.targets, plan, &wanted).await;
+    if let Some(level) = context
+        .spec
+        .compression_level
+        .filter(|_| !engine.takes_a_level())
+    {
+        context.events.send(Event::Warning(format!(
+            "podman {} compresses layers at its own level, not at compression level {level}: install podman 4.6 or newer on \
+             every machine that pushes, or ask for no level",
+            engine.version()
+        )));
+    }
     let level = level(context, engine);
     // Two pushes at once of the same layer would compress it twice; the later one finds it at the relay.
     let turns: BTreeMap<&str, Mutex<()>> = built
@@ -149,13 +164,34 @@ pub async fn images(
         .await
 }
 
+/// Finds out what the relay must know before the first layer comes: once for a run.
+pub(super) async fn look_ahead(
+    context: &Context,
+    engine: &Engine,
+    targets: &Targets,
+    plan: &Plan,
+    wanted: &[Wanted<'_>],
+) {
+    if targets.begun().get().is_some() {
+        return;
+    }
+    let origins = super::origins::look(context, engine, plan, wanted).await;
+    targets.origins().get_or_init(|| origins);
+    let begun = begun(engine, targets, wanted).await;
+    targets.begun().get_or_init(|| begun);
+}
+
 /// The images that targets have something of already, where podman does not ask about all that it could: it then sends
 /// what is there, and that is found out only when it is whole.
-async fn begun(engine: &Engine, targets: &Targets, built: &[Built]) -> HashSet<RepositoryName> {
+async fn begun(
+    engine: &Engine,
+    targets: &Targets,
+    wanted: &[Wanted<'_>],
+) -> HashSet<RepositoryName> {
     if engine.asks_for_bases() {
         return HashSet::new();
     }
-    let images: BTreeSet<&RepositoryName> = built.iter().map(|built| &built.image).collect();
+    let images: BTreeSet<&RepositoryName> = wanted.iter().map(|(image, _)| *image).collect();
     let looks = images.into_iter().flat_map(|image| {
         let targets = targets.of(image).iter();
         targets.map(move |target| async move {
@@ -221,19 +257,11 @@ fn layers(built: &Built) -> impl Iterator<Item = &str> {
     built.inspected.layers.iter().map(String::as_str)
 }
 
-/// The level that layers are compressed at, where this podman takes one; one that was asked for is not passed over unsaid.
-fn level(context: &Context, engine: &Engine) -> Option<CompressionLevel> {
-    let asked = context.spec.compression_level;
-    if engine.takes_a_level() {
-        return asked.or(Some(CompressionLevel::USUAL));
-    }
-    let level = asked?;
-    context.events.send(Event::Warning(format!(
-        "podman {} compresses layers at its own level, not at compression level {level}: install podman 4.6 or newer on \
-         every machine that pushes, or ask for no level",
-        engine.version()
-    )));
-    None
+/// The level that layers are compressed at, where this podman takes one.
+pub(super) fn level(context: &Context, engine: &Engine) -> Option<CompressionLevel> {
+    let level = context.spec.compression_level;
+    let level = level.unwrap_or(CompressionLevel::USUAL);
+    engine.takes_a_level().then_some(level)
 }
 
 async fn one(
@@ -243,15 +271,7 @@ async fn one(
     built: &Built,
     level: Option<CompressionLevel>,
 ) -> Result<Record> {
-    // A slug is made of characters that a tag may have.
-    let tag: Tag = built.platform.slug().parse().map_err(|error| {
-        Error::new(
-            Kind::Failed,
-            format!("{error}"),
-            built.name.clone(),
-            "report this platform",
-        )
-    })?;
+    let tag = tag(&built.platform)?;
     dock.relay.expect_config(&built.image, built.id.digest());
     let destination = dock.address(&built.image, &Reference::Tag(tag.clone()));
     let pushed = engine.push(&built.name, &destination, dock.login(), level);
@@ -278,6 +298,19 @@ async fn one(
     })
 }
 
+/// How podman calls an image towards the relay: a slug is made of characters that a tag may have.
+pub(super) fn tag(platform: &Platform) -> Result<Tag> {
+    let tag = platform.slug().parse();
+    tag.map_err(|error| {
+        Error::new(
+            Kind::Failed,
+            format!("{error}"),
+            platform.to_string(),
+            "report this platform",
+        )
+    })
+}
+
 /// Compressed layers are hardly ever larger than the image, so the sum of the images' sizes is enough for sure.
 fn check_space(dock: &Dock, built: &[Built]) -> Result<()> {
     let sizes: BTreeMap<ImageId, u64> = built
@@ -290,6 +323,8 @@ fn check_space(dock: &Dock, built: &[Built]) -> Result<()> {
         .relay
         .spool_free()
         .map_err(|e| Error::io("ask for its free space", folder, &e))?;
+    // What came while later steps were built is part of the need.
+    let free = free.saturating_add(dock.relay.received().bytes);
     if need <= free {
         return Ok(());
     }

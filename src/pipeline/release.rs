@@ -3,10 +3,11 @@
 
 use super::{
     assemble::{self, List},
-    build::{self, Wanted},
+    build::{self, Aids, Wanted},
     cache::Caches,
     context::Context,
     earlier,
+    early::Early,
     journal::{self, DiskLedger, Locks},
     preflight,
     prepare::{self, Ready, Terms},
@@ -68,9 +69,21 @@ pub async fn release(context: &Context, plan: &Plan, options: Options<'_>) -> Re
                     let records = match options.source {
                         Source::Built(caches) => {
                             cached(context, plan, &Wanted::All, dock, caches).await;
-                            let from = (scraps, Some(dock));
-                            let built =
-                                build::images(context, engine, plan, &Wanted::All, from).await?;
+                            let early = Early {
+                                context,
+                                engine,
+                                dock,
+                                plan,
+                            };
+                            let builds = async |made: &_| {
+                                let aids = Aids {
+                                    scraps,
+                                    dock: Some(dock),
+                                    made: Some(made),
+                                };
+                                build::images(context, engine, plan, &Wanted::All, aids).await
+                            };
+                            let built = early.beside(builds).await?;
                             push::images(context, engine, dock, plan, &built).await?
                         }
                         Source::Records(folder) => {
@@ -243,8 +256,12 @@ pub async fn build_and_keep(
             if let Some(dock) = &dock {
                 cached(context, plan, &wanted, dock, caches).await;
             }
-            let with = (scraps, dock.as_ref());
-            let mut built = build::images(context, engine, plan, &wanted, with).await?;
+            let aids = Aids {
+                scraps,
+                dock: dock.as_ref(),
+                made: None,
+            };
+            let mut built = build::images(context, engine, plan, &wanted, aids).await?;
             scraps.keep(engine, true).await?;
             for one in &mut built {
                 one.name = super::scraps::kept_name(&one.image, &one.platform);

@@ -120,6 +120,11 @@ impl Targets {
         self.patience.lift();
     }
 
+    /// What was waited for until now counts no more: it could have been spared.
+    pub fn forget_waits(&self) {
+        self.patience.renew();
+    }
+
     /// The targets of an image of the plan.
     pub fn of(&self, image: &RepositoryName) -> &[Arc<dyn Target>] {
         self.by_image.get(image).map_or(&[], Vec::as_slice)

@@ -9,12 +9,15 @@ pub struct Steps {
     cached: Option<String>,
     /// Whether the step's image was just fetched from a layer cache: it is not from before the build.
     fetched: bool,
+    /// Whether the finished image will have the layers of what comes next, and is not that itself.
+    towards_image: bool,
     made: Vec<String>,
 }
 
 impl Steps {
-    /// Takes the next line of the build's output.
-    pub fn hear(&mut self, line: &str) {
+    /// Takes the next line of the build's output. Answers the first digits of an image's id where the line says that a
+    /// step made it whose layers the finished image will have: one of the last stage, and not that image itself.
+    pub fn hear(&mut self, line: &str) -> Option<&str> {
         if let Some(instruction) = instruction(line) {
             let mut words = instruction.split_whitespace();
             let from = words.next().is_some_and(|w| w.eq_ignore_ascii_case("FROM"));
@@ -23,6 +26,9 @@ impl Steps {
             self.at_base = from && base.is_none_or(|base| !base.eq_ignore_ascii_case("scratch"));
             self.cached = None;
             self.fetched = false;
+            self.towards_image = stage(line).is_none_or(|(at, stages)| at == stages);
+        } else if commits(line) {
+            self.towards_image = false;
         } else if fetched(line).is_some() {
             self.fetched = true;
         } else if let Some(id) = line.strip_prefix("--> Using cache ") {
@@ -34,8 +40,11 @@ impl Steps {
             let cached = self.cached.take().is_some_and(|full| full.starts_with(id));
             if is_id && !cached && !self.at_base {
                 self.made.push(id.to_owned());
+                let newest = self.made.last().map(String::as_str);
+                return newest.filter(|_| self.towards_image && !self.fetched);
             }
         }
+        None
     }
 
     /// The first digits of the ids of what was made, in that order; the finished image may be among them.
@@ -56,6 +65,17 @@ pub fn fetched(line: &str) -> Option<&str> {
         is_key.then(|| name.get(..end)).flatten()
     });
     names.next()
+}
+
+/// Whether a line announces the finished image: `COMMIT name`, or `[2/2] COMMIT name`.
+fn commits(line: &str) -> bool {
+    let rest = stage(line).and_then(|_| line.split_once("] "));
+    rest.map_or(line, |(_, rest)| rest).starts_with("COMMIT ")
+}
+
+/// `1` and `2` of `[1/2] STEP 2/3: COPY x /`.
+fn stage(line: &str) -> Option<(&str, &str)> {
+    line.strip_prefix('[')?.split_once("] ")?.0.split_once('/')
 }
 
 /// Which step a line announces, and what that does: `2/3` and `COPY x /` of `STEP 2/3: COPY x /`, or `[1/2] 2/3` and
@@ -104,7 +124,7 @@ mod tests {
                 &format!("--> Using cache {id}"),
                 "--> 429fe6f4ee8",
             ] {
-                steps.hear(line);
+                assert_eq!(steps.hear(line), None);
             }
             assert_eq!(steps.made(), ["429fe6f4ee8"]);
         }
@@ -127,7 +147,7 @@ mod tests {
     #[test]
     fn only_what_the_build_made_is_named() {
         let cached = format!("429fe6f4ee8{}", "0".repeat(53));
-        let mut steps = Steps::default();
+        let (mut steps, mut towards_image) = (Steps::default(), Vec::new());
         for line in [
             "[1/4] STEP 1/1: FROM scratch AS a",
             "--> f69fc3053bb",
@@ -137,14 +157,18 @@ mod tests {
             &format!("--> Using cache {cached}"),
             "--> 429fe6f4ee8",
             "[4/4] STEP 1/2: FROM 7193e6a41eec",
-            "[4/4] STEP 2/2: RUN x",
+            "[4/4] STEP 2/3: RUN x",
             "--> not an id",
             "--> 429fe6f4ee8f more",
             "--> 745cff07c60",
+            "[4/4] STEP 3/3: LABEL a=b",
+            "[4/4] COMMIT localhost/loc:x",
+            "--> 0123456789a",
             "Successfully tagged localhost/loc:x",
         ] {
-            steps.hear(line);
+            towards_image.extend(steps.hear(line).map(str::to_owned));
         }
-        assert_eq!(steps.made(), ["f69fc3053bb", "745cff07c60"]);
+        assert_eq!(towards_image, ["745cff07c60"]);
+        assert_eq!(steps.made(), ["f69fc3053bb", "745cff07c60", "0123456789a"]);
     }
 }

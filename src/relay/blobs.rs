@@ -223,10 +223,15 @@ impl Within {
             tokio::task::spawn_blocking(move || drop(done)).await.ok();
             return Err(Refusal::new(Code::DigestInvalid, text));
         }
-        let blob = self.session.adopt(digest, done.size, done.file);
+        let session = &self.session;
+        if session.state().is_of_step(&self.name, digest) {
+            let kept = session.keep(digest, done.size, done.file);
+            kept.map_err(|error| self.disk_failed(&error))?;
+            return Ok(self.created(digest));
+        }
+        let blob = session.adopt(digest, done.size, done.file);
         let blob = blob.map_err(|error| self.disk_failed(&error))?;
         // It runs by itself; the manifest will wait for it.
-        let session = &self.session;
         drop(session.send(&self.name, &self.targets, &blob, done.ahead));
         Ok(self.created(digest))
     }

@@ -55,7 +55,13 @@ impl Session {
         targets: &Targets,
         digest: Digest,
     ) -> Result<Option<Found>, Fault> {
-        let spooled = self.state().blob(digest);
+        let (spooled, of_step) = {
+            let state = self.state();
+            (state.blob(digest), state.is_of_step(name, digest))
+        };
+        if of_step {
+            return Ok(spooled.map(Found::Spooled));
+        }
         if let Some(blob) = spooled {
             // It runs by itself; the manifest will wait for it.
             drop(self.send(name, targets, &blob, Ahead::default()));

@@ -8,6 +8,7 @@ use super::{
     server::Query,
 };
 use crate::model::{
+    digest::Digest,
     manifest::{MANIFEST_LIMIT, RawManifest},
     reference::{Reference, RepositoryName, Tag},
 };
@@ -35,7 +36,7 @@ impl Within {
         manifest(found, reference)
     }
 
-    /// PUT manifest: by digest to every target; its tag is remembered here only.
+    /// PUT manifest: by digest to every target; its tag is remembered here only. A step's goes nowhere.
     pub(super) async fn put_manifest(
         &self,
         reference: &Reference,
@@ -55,6 +56,12 @@ impl Within {
                 Code::DigestInvalid,
                 format!("what came has the digest {digest}"),
             ));
+        }
+        let config = manifest.blobs().first().map(|config| config.digest);
+        let step = |config| self.session.state().is_of_step(&self.name, config);
+        if config.is_some_and(step) {
+            // Its layers were all that was wanted, and they are here.
+            return Ok(self.stored(digest));
         }
         if let Some(cache) = &self.cache {
             self.put_cached(cache, reference, &manifest).await;
@@ -77,7 +84,11 @@ impl Within {
         self.session
             .state()
             .keep_manifest(&self.name, reference, manifest);
-        Ok(answer(
+        Ok(self.stored(digest))
+    }
+
+    fn stored(&self, digest: Digest) -> axum::response::Response {
+        answer(
             StatusCode::CREATED,
             [
                 (
@@ -87,7 +98,7 @@ impl Within {
                 (CONTENT_DIGEST, digest.to_string()),
             ],
             Body::empty(),
-        ))
+        )
     }
 
     /// GET tags/list: the session's.

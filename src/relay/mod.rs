@@ -206,7 +206,17 @@ impl Relay {
     pub fn expect_config(&self, name: &RepositoryName, digest: Digest) {
         if let Some(session) = &self.session {
             let mut state = session.state();
-            state.memory(name).expected_configs.insert(digest);
+            let memory = state.memory(name);
+            memory.steps.remove(&digest);
+            memory.expected_configs.insert(digest);
+        }
+    }
+
+    /// Tells which config podman will push with a step of a build: its layers go to the targets, the config and the
+    /// manifest that names it do not.
+    pub fn expect_step(&self, name: &RepositoryName, digest: Digest) {
+        if let Some(session) = &self.session {
+            session.state().memory(name).steps.insert(digest);
         }
     }
 

@@ -65,6 +65,8 @@ pub(super) struct State {
 #[derive(Default)]
 pub(super) struct Memory {
     pub(super) expected_configs: HashSet<Digest>,
+    /// The configs of steps, which stay here.
+    pub(super) steps: HashSet<Digest>,
     pub(super) confirmed: HashMap<Digest, Confirmed>,
     pub(super) sendings: HashMap<Digest, Outcome>,
     /// Only what every target has confirmed.
@@ -155,6 +157,12 @@ impl State {
     /// What is remembered of `name`.
     pub(super) fn memory(&mut self, name: &RepositoryName) -> &mut Memory {
         self.repositories.entry(name.clone()).or_default()
+    }
+
+    /// Whether a config is a step's.
+    pub(super) fn is_of_step(&self, name: &RepositoryName, config: Digest) -> bool {
+        let memory = self.repositories.get(name);
+        memory.is_some_and(|memory| memory.steps.contains(&config))
     }
 
     /// A blob of the spool.

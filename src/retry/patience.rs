@@ -49,6 +49,13 @@ impl Patience {
         self.state().budget = None;
     }
 
+    /// The whole budget is there again.
+    pub fn renew(&self) {
+        let mut state = self.state();
+        state.before = Duration::ZERO;
+        state.since = Instant::now();
+    }
+
     fn state(&self) -> MutexGuard<'_, Waited> {
         // Plain values: a panic elsewhere cannot have left them half written.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::fs::{self, File, Permissions};
+use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -310,15 +310,18 @@ impl Project {
 
     /// A file that does not compress, and that is the same for the same seed.
     pub(crate) fn noise(&self, name: &str, bytes: usize, seed: u64) {
-        use std::io::Write as _;
-        let mut file = File::create(self.0.path().join(name)).unwrap();
-        let mut state = seed | 1;
-        let noise = (0..bytes).map(|_| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state.to_le_bytes()[3]
-        });
-        file.write_all(&noise.collect::<Vec<u8>>()).unwrap();
+        noise(&self.0.path().join(name), bytes, seed);
     }
+}
+
+/// The same at any path.
+pub(crate) fn noise(path: &Path, bytes: usize, seed: u64) {
+    let mut state = seed | 1;
+    let noise = (0..bytes).map(|_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[3]
+    });
+    fs::write(path, noise.collect::<Vec<u8>>()).unwrap();
 }
