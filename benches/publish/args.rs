@@ -3,8 +3,9 @@
 
 use std::path::PathBuf;
 
-pub(crate) const SECTIONS: [&str; 10] = [
-    "push", "slow", "second", "base", "levels", "nothing", "process", "growth", "build", "cache",
+pub(crate) const SECTIONS: [&str; 11] = [
+    "push", "slow", "second", "base", "levels", "nothing", "process", "growth", "build", "links",
+    "cache",
 ];
 
 /// What one run does.

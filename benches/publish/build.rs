@@ -3,15 +3,16 @@
 
 use super::home::Storage;
 use super::images::{self, Files, Image, VERSION, architecture, shape};
+use super::push::with_fresh;
 use super::results::{Ratio, Row, Table};
 use super::run::{run, run_release};
-use super::world::{Way, World, addresses, is_here};
+use super::world::{Way, World, is_here};
 use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::process::Command;
 
-/// `build`: the large image, by `rpub release` and by `docker buildx`.
-pub(crate) fn build(world: &World) -> Vec<Table> {
+/// `build`: the large image, by `rpub release` and by `docker buildx`. `links`: the same, to registries behind slow links.
+pub(crate) fn build(world: &World, slow: bool) -> Vec<Table> {
     let folder = tempfile::tempdir().unwrap();
     let shape = shape("2gb", world.args.size);
     let mut source = Files::of(&world.args.files);
@@ -21,19 +22,19 @@ pub(crate) fn build(world: &World) -> Vec<Table> {
     let buildx = "`docker buildx build --push`";
     let program = docker();
     let parts = RefCell::new([
-        Row::new("podman's builds, with their contexts", "s"),
+        Row::new("podman's builds, and what is pushed meanwhile", "s"),
         Row::new("all else", "s"),
     ]);
     let ways = [
         Way::new("`rpub release`", || {
-            let (all, building) = by_rpub(world, &image)?;
+            let (all, building) = by_rpub(world, &image, slow)?;
             let mut parts = parts.borrow_mut();
             parts[0].add(Ok(building));
             parts[1].add(Ok(all - building));
             Ok(all)
         }),
         match &program {
-            Some(program) => Way::new(buildx, || by_buildx(world, &image, program)),
+            Some(program) => Way::new(buildx, || by_buildx(world, &image, program, slow)),
             None => Way::absent(buildx),
         },
     ];
@@ -47,19 +48,17 @@ pub(crate) fn build(world: &World) -> Vec<Table> {
 }
 
 /// All its seconds, and those of its builds.
-fn by_rpub(world: &World, image: &Image) -> Result<(f64, f64), String> {
-    let registries = World::registries(2);
+fn by_rpub(world: &World, image: &Image, slow: bool) -> Result<(f64, f64), String> {
     let storage = world.home.storage();
     // The storage's own set-up, which a user has behind them.
     storage.podman(&["info"]);
-    let places = addresses(&registries).into_iter();
-    let to = places
-        .map(|at| format!("http://{at}/ns"))
-        .collect::<Vec<_>>()
-        .join(",");
-    forget_removed(world);
-    let args = ["release", VERSION, "--to", &to];
-    run_release(&mut storage.of(world.home.rpub(image.folder(), &args)))
+    with_fresh(world, 2, slow, |places| {
+        let places = places.iter().map(|at| format!("http://{at}/ns"));
+        let to = places.collect::<Vec<_>>().join(",");
+        forget_removed(world);
+        let args = ["release", VERSION, "--to", &to];
+        run_release(&mut storage.of(world.home.rpub(image.folder(), &args)))
+    })
 }
 
 /// The docker that scripts/dockerd names, or the one that `DOCKER_HOST` is meant for.
@@ -73,7 +72,7 @@ pub(crate) fn docker() -> Option<String> {
     set("RPUB_DOCKER").or_else(|| usual().map(|_| "docker".to_owned()))
 }
 
-fn by_buildx(world: &World, image: &Image, program: &str) -> Result<f64, String> {
+fn by_buildx(world: &World, image: &Image, program: &str, slow: bool) -> Result<f64, String> {
     let docker = |args: &[&str]| {
         let mut command: Command = world.home.command(program);
         for name in ["DOCKER_HOST", "DOCKER_CONFIG"] {
@@ -87,25 +86,22 @@ fn by_buildx(world: &World, image: &Image, program: &str) -> Result<f64, String>
         run(&mut docker(&["image", "prune", "-af"]))
     };
     remove()?;
-    let registries = World::registries(2);
-    let tags = addresses(&registries)
-        .into_iter()
-        .map(|at| format!("{at}/ns/bench-built:0.0.1"));
-    let tags: Vec<String> = tags.collect();
-    forget_removed(world);
-    // One platform and no attestations, as rpub publishes it.
-    let mut command = docker(&[
-        "buildx",
-        "build",
-        "--push",
-        "--provenance=false",
-        "-f",
-        "Containerfile",
-    ]);
-    for tag in &tags {
-        command.args(["-t", tag]);
-    }
-    let taken = run(command.arg("."));
+    let taken = with_fresh(world, 2, slow, |places| {
+        forget_removed(world);
+        // One platform and no attestations, as rpub publishes it.
+        let mut command = docker(&[
+            "buildx",
+            "build",
+            "--push",
+            "--provenance=false",
+            "-f",
+            "Containerfile",
+        ]);
+        for at in places {
+            command.args(["-t", &format!("{at}/ns/bench-built:0.0.1")]);
+        }
+        run(command.arg("."))
+    });
     remove()?;
     taken
 }

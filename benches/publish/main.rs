@@ -66,7 +66,7 @@ fn section(world: &World, name: &str, part: Option<&str>) -> Section {
     let tables = tables(world, name, part);
     let versions = machine::versions(&world.args.rpub);
     // What a podman or a docker of another version gives stands beside it.
-    let docker = (name == "build")
+    let docker = matches!(name, "build" | "links")
         .then(|| versions.get("docker")?.split('+').next())
         .flatten();
     let parts = [Some(name), part, docker, world.args.label.as_deref()];
@@ -95,7 +95,8 @@ fn tables(world: &World, name: &str, part: Option<&str>) -> Vec<Table> {
         "nothing" => nothing::nothing(world),
         "process" => needs::process(world),
         "growth" => growth::growth(world),
-        "build" => build::build(world),
+        "build" => build::build(world, false),
+        "links" => build::build(world, true),
         "cache" => build::cache(world),
         other => unreachable!("{other} is no section"),
     }

@@ -116,12 +116,12 @@ fn compared(world: &World, name: &str, others: &[&str], slow: bool) -> Table {
 }
 
 /// What `push` makes of the addresses of fresh registries, each behind a link of its own where it is to be slow.
-fn with_fresh(
+pub(crate) fn with_fresh<T>(
     world: &World,
     count: usize,
     slow: bool,
-    push: impl FnOnce(&[String]) -> Result<f64, String>,
-) -> Result<f64, String> {
+    push: impl FnOnce(&[String]) -> T,
+) -> T {
     let registries = World::registries(count);
     let links = slow.then(|| Links::to(&addresses(&registries), SLOW));
     let to = links
