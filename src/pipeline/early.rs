@@ -2,19 +2,22 @@
 //! Must never fail a release, send a step's manifest or config to a target, nor be under way when the images are pushed.
 
 use super::{
+    build::{self, Aids, Wanted},
     context::Context,
     push::{self, Dock},
+    scraps::Scraps,
 };
 use crate::{
     error::Result,
     model::{
         plan::Plan,
         platform::Platform,
+        record::Record,
         reference::{Reference, RepositoryName},
     },
     podman::{Engine, ImageId},
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
@@ -34,28 +37,50 @@ pub struct Made {
 
 /// What a release builds and pushes with.
 #[derive(Clone, Copy)]
-pub struct Early<'a> {
-    /// The settings and the events.
-    pub context: &'a Context,
-    /// Builds, and pushes.
-    pub engine: &'a Engine,
-    /// Where the layers go.
-    pub dock: &'a Dock,
-    /// What is built.
-    pub plan: &'a Plan,
+struct Early<'a> {
+    context: &'a Context,
+    engine: &'a Engine,
+    dock: &'a Dock,
+    plan: &'a Plan,
 }
 
 /// What was heard last of each image, and how large it was when layers of it were last pushed, in bytes.
 #[derive(Default)]
 struct Heard {
-    newest: Vec<Made>,
+    newest: VecDeque<Made>,
     pushed: HashMap<(RepositoryName, Platform), u64>,
+}
+
+/// Builds all images of the plan, and pushes them; one record each, in the plan's order. Large layers go ahead.
+pub async fn build_and_push(
+    context: &Context,
+    engine: &Engine,
+    dock: &Dock,
+    plan: &Plan,
+    scraps: &Scraps,
+) -> Result<Vec<Record>> {
+    let early = Early {
+        context,
+        engine,
+        dock,
+        plan,
+    };
+    let builds = async |made: &_| {
+        let aids = Aids {
+            scraps,
+            dock: Some(dock),
+            made: Some(made),
+        };
+        build::images(context, engine, plan, &Wanted::All, aids).await
+    };
+    let built = early.beside(builds).await?;
+    push::images(context, engine, dock, plan, &built).await
 }
 
 impl Early<'_> {
     /// Runs `build`, and beside it pushes what its steps make. A build that fails ends that push; else it is let end, so
     /// that the push of the images finds its layers at the relay.
-    pub async fn beside<T>(
+    async fn beside<T>(
         self,
         build: impl AsyncFnOnce(&UnboundedSender<Made>) -> Result<T>,
     ) -> Result<T> {
@@ -123,12 +148,11 @@ impl Early<'_> {
 
     /// What went wrong until now went wrong too early to count: the push of the images begins anew.
     fn forget_faults(self) {
-        let faults =
-            (self.plan.images.iter()).filter_map(|image| self.dock.relay.take_fault(image.name()));
-        let faults =
-            faults.inspect(|fault| tracing::info!(%fault, "a layer that went ahead of its image"));
-        if faults.count() > 0 {
-            self.dock.targets.forget_waits();
+        for image in &self.plan.images {
+            if let Some(fault) = self.dock.relay.take_fault(image.name()) {
+                tracing::info!(%fault, "a layer that went ahead of its image");
+                self.dock.targets.forget_waits();
+            }
         }
     }
 }
@@ -147,12 +171,15 @@ impl Heard {
         while let Ok(one) = made.try_recv() {
             self.note(one);
         }
-        (!ended.is_cancelled()).then(|| self.newest.remove(0))
+        if ended.is_cancelled() {
+            return None;
+        }
+        self.newest.pop_front()
     }
 
     fn note(&mut self, made: Made) {
         let of_image = |known: &Made| known.image == made.image && known.platform == made.platform;
         self.newest.retain(|known| !of_image(known));
-        self.newest.push(made);
+        self.newest.push_back(made);
     }
 }

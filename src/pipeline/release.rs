@@ -6,8 +6,7 @@ use super::{
     build::{self, Aids, Wanted},
     cache::Caches,
     context::Context,
-    earlier,
-    early::Early,
+    earlier, early,
     journal::{self, DiskLedger, Locks},
     preflight,
     prepare::{self, Ready, Terms},
@@ -69,22 +68,7 @@ pub async fn release(context: &Context, plan: &Plan, options: Options<'_>) -> Re
                     let records = match options.source {
                         Source::Built(caches) => {
                             cached(context, plan, &Wanted::All, dock, caches).await;
-                            let early = Early {
-                                context,
-                                engine,
-                                dock,
-                                plan,
-                            };
-                            let builds = async |made: &_| {
-                                let aids = Aids {
-                                    scraps,
-                                    dock: Some(dock),
-                                    made: Some(made),
-                                };
-                                build::images(context, engine, plan, &Wanted::All, aids).await
-                            };
-                            let built = early.beside(builds).await?;
-                            push::images(context, engine, dock, plan, &built).await?
+                            early::build_and_push(context, engine, dock, plan, scraps).await?
                         }
                         Source::Records(folder) => {
                             let records = records::read(folder)?;

@@ -30,7 +30,7 @@ pub(super) struct Board {
     stage: Option<(Stage, Duration)>,
     builds: Vec<Building>,
     registries: BTreeMap<String, Traffic>,
-    /// Blobs and bytes that podman has handed over in this stage.
+    /// Blobs and bytes that podman has handed over in this stage, and before a push in the builds.
     received: (usize, u64),
     told: BTreeMap<String, Duration>,
 }
@@ -42,8 +42,11 @@ impl Board {
             Event::Stage(stage) => {
                 self.stage = Some((*stage, now));
                 self.builds.clear();
-                self.registries.values_mut().for_each(Traffic::end);
-                self.received = (0, 0);
+                // What went while later steps were built is part of the push.
+                if *stage != Stage::Push {
+                    self.registries.values_mut().for_each(Traffic::end);
+                    self.received = (0, 0);
+                }
             }
             Event::Building { image, platform } => {
                 self.builds.push(Building {
@@ -277,12 +280,14 @@ fn registry(host: &str, traffic: &Traffic, now: Duration, width: usize, style: S
         let parts = far(traffic).join("  ");
         let bar = "#".repeat(share * BAR / 100);
         let bar = format!("[{bar:.<BAR$}]");
-        let brief = left(traffic).unwrap_or_else(|| layers.clone());
+        let left = left(traffic);
+        let both = left.as_ref().map(|left| format!("{left}  {layers}"));
+        let brief = left.as_ref().unwrap_or(&layers);
         vec![
             format!("  {name}  {bar} {percent}  {parts}"),
             format!("  {name}  {percent}  {parts}"),
             format!("  {name}  {percent}  {}  {brief}", far(traffic)[0]),
-            format!("  {name}  {percent}  {brief}  {layers}"),
+            format!("  {name}  {percent}  {}", both.as_ref().unwrap_or(brief)),
             format!("  {name}  {percent}  {brief}"),
             format!("{percent} {name}"),
         ]

@@ -241,3 +241,27 @@ fn a_log_is_told_at_a_measured_pace() {
     }
     assert_eq!(board.due(at(60.0)), Vec::<String>::new());
 }
+
+#[test]
+fn what_went_while_later_steps_were_built_is_part_of_the_push() {
+    let mut board = building();
+    let live = |board: &mut Board| board.live(at(5.0), 50, STYLE).join("\n");
+    board.hear(&expect(GHCR, "a", 30 * MIB), at(3.0));
+    board.hear(&progress(GHCR, "a", 15 * MIB), at(4.0));
+    assert!(live(&mut board).contains("ghcr.io"));
+    board.hear(&blob(GHCR, "a", 30 * MIB, Sent::Uploaded), at(5.0));
+    // Nothing goes there until the next step.
+    assert!(!live(&mut board).contains("ghcr.io"));
+    assert_eq!(board.due(at(30.0)), Vec::<String>::new());
+    let (place, blobs) = (GHCR.to_owned(), 2);
+    board.hear(&Event::Stage(Stage::Push), at(31.0));
+    board.hear(&Event::Pushing { place, blobs }, at(31.0));
+    let shown = live(&mut board);
+    assert!(shown.contains("1/2 layers"), "{shown}");
+    board.hear(&blob(GHCR, "b", MIB, Sent::Uploaded), at(33.0));
+    let place = GHCR.to_owned();
+    assert_eq!(
+        board.hear(&Event::Pushed { place }, at(33.0)).unwrap(),
+        "pushed ghcr.io/o/api: 2 uploaded (31.0 MiB) in 30.0 s"
+    );
+}

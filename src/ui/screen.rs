@@ -67,25 +67,43 @@ fn frame(drawn: &[usize], columns: usize, stay: &[String], live: &[String]) -> S
     // A window that has become narrower has broken its lines anew.
     let rows: usize = drawn.iter().map(|w| w.div_ceil(columns).max(1)).sum();
     let mut out = "\r".to_owned();
-    if rows > 0 {
-        // Writing to a String cannot fail.
-        let _ = write!(out, "\u{1b}[{rows}A");
-    }
+    up(&mut out, rows);
     if stay.is_empty() {
-        // Over the old ones: nothing is blank for a moment.
+        // Over the old ones: nothing but a line is blank for a moment. All of it is cleared: of one that is cleared from the
+        // new end on, terminals keep the blanks, and break them, too, when the window becomes narrower.
         for line in live {
+            out.push_str("\u{1b}[2K");
             out.push_str(line);
-            out.push_str("\u{1b}[K\n");
+            out.push('\n');
         }
-        out.push_str("\u{1b}[J");
+        if let Some(more) = rows.checked_sub(live.len()) {
+            blank(&mut out, more);
+        }
     } else {
-        out.push_str("\u{1b}[J");
+        blank(&mut out, rows);
         for line in stay.iter().chain(live) {
             out.push_str(line);
             out.push('\n');
         }
     }
     out
+}
+
+/// Clears the line of the cursor and `more` under it, one by one: of a screen that is cleared from its very beginning, where
+/// a narrower window may have pushed them, tmux keeps what was on it.
+fn blank(out: &mut String, more: usize) {
+    out.push_str("\u{1b}[2K");
+    for _ in 0..more {
+        out.push_str("\u{1b}[1B\u{1b}[2K");
+    }
+    up(out, more);
+}
+
+fn up(out: &mut String, rows: usize) {
+    if rows > 0 {
+        // Writing to a String cannot fail.
+        let _ = write!(out, "\u{1b}[{rows}A");
+    }
 }
 
 #[cfg(test)]
@@ -99,24 +117,22 @@ mod tests {
     #[test]
     fn live_lines_are_written_over_and_lines_that_stay_above_them() {
         let live = texts(&["a", "b"]);
-        assert_eq!(
-            frame(&[], 80, &[], &live),
-            "\ra\u{1b}[K\nb\u{1b}[K\n\u{1b}[J"
-        );
+        assert_eq!(frame(&[], 80, &[], &live), "\r\u{1b}[2Ka\n\u{1b}[2Kb\n");
         assert_eq!(
             frame(&[1, 1], 80, &[], &live[..1]),
-            "\r\u{1b}[2Aa\u{1b}[K\n\u{1b}[J"
+            "\r\u{1b}[2A\u{1b}[2Ka\n\u{1b}[2K\u{1b}[1B\u{1b}[2K\u{1b}[1A"
         );
         let stays = texts(&["x"]);
         assert_eq!(
             frame(&[1], 80, &stays, &live[..1]),
-            "\r\u{1b}[1A\u{1b}[Jx\na\n"
+            "\r\u{1b}[1A\u{1b}[2K\u{1b}[1B\u{1b}[2K\u{1b}[1Ax\na\n"
         );
     }
 
     #[test]
     fn lines_that_a_narrower_window_has_broken_go_whole() {
         let gone = frame(&[79, 30, 0], 40, &[], &[]);
-        assert_eq!(gone, "\r\u{1b}[4A\u{1b}[J");
+        let four = "\u{1b}[1B\u{1b}[2K".repeat(4);
+        assert_eq!(gone, format!("\r\u{1b}[4A\u{1b}[2K{four}\u{1b}[4A"));
     }
 }

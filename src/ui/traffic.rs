@@ -188,10 +188,14 @@ impl Traffic {
         }
     }
 
-    /// Whether something goes there, or is about to.
+    /// Whether something goes there, or is about to. Where nobody has said how many there will be, what is all there is
+    /// nothing to look at.
     pub(super) fn is_open(&self) -> bool {
-        let mut repositories = self.repositories.values();
-        repositories.any(|one| !one.ended && (one.ahead > 0 || !one.blobs.is_empty()))
+        let mut repositories = self.repositories.values().filter(|one| !one.ended);
+        repositories.any(|one| {
+            let known = !one.blobs.is_empty() && one.expected.is_some();
+            one.ahead > 0 || known || one.blobs.values().any(|blob| blob.how.is_none())
+        })
     }
 
     /// No more will come.

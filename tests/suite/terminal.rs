@@ -29,10 +29,10 @@ COPY one /one
 COPY two /two
 HEALTHCHECK CMD [\"/x\"]
 ";
-/// Of one file: more than sockets hold on their way.
-const BYTES: u64 = 14 << 20;
+/// Of one file: more than sockets hold on their way, and so many that its layer goes while later steps are built.
+const BYTES: u64 = 33 << 20;
 /// What the slow registry takes in a second.
-const SPEED: u64 = 1 << 20;
+const SPEED: u64 = 3 << 20;
 
 /// Something is in the repository already: then nothing goes ahead from a podman before 4.9, and uploads are PUTs that
 /// are tried again where all can see it.
@@ -238,6 +238,26 @@ async fn terminal_is_tidy_after_an_interrupt_in_a_narrower_window() {
     assert_eq!(code, 5, "{}", terminal.history());
     is_tidy(&terminal);
     assert!(terminal.history().contains("error: interrupted"));
+}
+
+/// A short live line stands where a long one stood, in a window that has become narrower under it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn terminal_is_tidy_where_a_short_line_took_the_place_of_a_long_one() {
+    let long = format!("RUN sleep 1{}\n", "; true".repeat(20));
+    let steps = format!("FROM scratch\nCOPY busybox /bin/sh\n{long}RUN sleep 600\n");
+    let project = Project::new("tty-short", &steps);
+    let terminal = Terminal::start(&project.command(&["build", "v1.2.3"]), (120, 24));
+    let has = |words: &'static str| move |pane: &str| pane.contains(words);
+    terminal.until("the long line", has("; true; true")).await;
+    terminal
+        .until("the short line", has("  RUN sleep 600"))
+        .await;
+    terminal.resize(50);
+    terminal.until("the new width", has("\n  4/5 ")).await;
+    terminal.press("C-c");
+    let code = terminal.watched(|_| {}).await;
+    assert_eq!(code, 5, "{}", terminal.history());
+    is_tidy(&terminal);
 }
 
 /// With -v every event that has a line is told in one, and none of them tells a secret.
