@@ -60,8 +60,11 @@ impl Held {
         registry.access_log().matches(&put).count()
     }
 
-    /// Both have the one image, and nothing of a step but its layers; each layer was sent once.
-    fn is_released(&self, registries: &[RegistryProcess; 2]) {
+    /// It ends well: both have the one image, and nothing of a step but its layers; each layer was sent once.
+    async fn is_released(&self, run: Running, registries: &[RegistryProcess; 2]) {
+        let run = run.finish().await;
+        assert_eq!(run.code, Some(0), "{}", run.err);
+        self.project.is_clean_after(&run);
         let repository = self.repository();
         let manifests = registries[0].manifests(&repository);
         assert_eq!(manifests.len(), 2, "an index and an image: {manifests:?}");
@@ -96,10 +99,7 @@ async fn release_sends_large_layers_while_later_steps_are_built() {
         assert_eq!(tags(host, &held.repository()).await, Vec::<String>::new());
     }
     held.wake();
-    let run = run.finish().await;
-    assert_eq!(run.code, Some(0), "{}", run.err);
-    held.project.is_clean_after(&run);
-    held.is_released(&registries);
+    held.is_released(run, &registries).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -117,10 +117,7 @@ async fn release_forgets_what_failed_while_later_steps_were_built() {
     .await;
     proxy.heal();
     held.wake();
-    let run = run.finish().await;
-    assert_eq!(run.code, Some(0), "{}", run.err);
-    held.project.is_clean_after(&run);
-    held.is_released(&registries);
+    held.is_released(run, &registries).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
