@@ -127,14 +127,14 @@ impl Early<'_> {
         if size < before.saturating_add(ENOUGH) {
             return Ok(());
         }
-        let wanted: Vec<push::Wanted> = (self.plan.images.iter())
+        let images: Vec<push::ImageFor> = (self.plan.images.iter())
             .flat_map(|image| {
                 let platforms = image.spec.platforms.iter();
                 platforms.map(|(platform, _)| (image.name(), platform))
             })
             .collect();
         let targets = &self.dock.targets;
-        push::look_ahead(self.context, self.engine, targets, self.plan, &wanted).await;
+        push::look_ahead(self.context, self.engine, targets, self.plan, &images).await;
         let tag = push::tag(&made.platform)?;
         self.dock.relay.expect_step(&made.image, id.digest());
         let destination = self.dock.address(&made.image, &Reference::Tag(tag));

@@ -1,7 +1,7 @@
 //! Decides which layers of what is built are a base's own, and where that base lives.
 //! Must never fail a release, nor hold it up for long: what is not known is compressed by podman as ever.
 
-use super::{context::Context, push::Wanted, targets};
+use super::{context::Context, push::ImageFor, targets};
 use crate::{
     model::{
         bases::base,
@@ -35,7 +35,7 @@ pub async fn look(
     context: &Context,
     engine: &Engine,
     plan: &Plan,
-    images: &[Wanted<'_>],
+    images: &[ImageFor<'_>],
 ) -> Origins {
     if !engine.asks_for_bases() {
         return Origins::new();

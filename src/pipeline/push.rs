@@ -26,7 +26,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 /// An image of the plan, and what it is for.
-pub type Wanted<'a> = (&'a RepositoryName, &'a Platform);
+pub type ImageFor<'a> = (&'a RepositoryName, &'a Platform);
 
 /// A second push at once keeps the relay's uploads busy while podman reads and compresses; more only compete for cores.
 const PUSHES_AT_ONCE: usize = 2;
@@ -123,10 +123,10 @@ pub async fn images(
 ) -> Result<Vec<Record>> {
     context.stage(Stage::Push);
     check_space(dock, built)?;
-    let wanted: Vec<Wanted> = (built.iter())
+    let images: Vec<ImageFor> = (built.iter())
         .map(|built| (&built.image, &built.platform))
         .collect();
-    look_ahead(context, engine, &dock.targets, plan, &wanted).await;
+    look_ahead(context, engine, &dock.targets, plan, &images).await;
     if let Some(level) = context
         .spec
         .compression_level
@@ -170,14 +170,14 @@ pub(super) async fn look_ahead(
     engine: &Engine,
     targets: &Targets,
     plan: &Plan,
-    wanted: &[Wanted<'_>],
+    images: &[ImageFor<'_>],
 ) {
     if targets.begun().get().is_some() {
         return;
     }
-    let origins = super::origins::look(context, engine, plan, wanted).await;
+    let origins = super::origins::look(context, engine, plan, images).await;
     targets.origins().get_or_init(|| origins);
-    let begun = begun(engine, targets, wanted).await;
+    let begun = begun(engine, targets, images).await;
     targets.begun().get_or_init(|| begun);
 }
 
@@ -186,12 +186,12 @@ pub(super) async fn look_ahead(
 async fn begun(
     engine: &Engine,
     targets: &Targets,
-    wanted: &[Wanted<'_>],
+    images: &[ImageFor<'_>],
 ) -> HashSet<RepositoryName> {
     if engine.asks_for_bases() {
         return HashSet::new();
     }
-    let images: BTreeSet<&RepositoryName> = wanted.iter().map(|(image, _)| *image).collect();
+    let images: BTreeSet<&RepositoryName> = images.iter().map(|(image, _)| *image).collect();
     let looks = images.into_iter().flat_map(|image| {
         let targets = targets.of(image).iter();
         targets.map(move |target| async move {

@@ -102,6 +102,9 @@ mod tests {
         assert_eq!(patience.begin(SECOND).unwrap_err(), 10 * SECOND);
         drop(third);
         assert_eq!(patience.begin(SECOND).unwrap_err(), 10 * SECOND);
+        patience.renew();
+        assert_eq!(patience.begin(11 * SECOND).unwrap_err(), 10 * SECOND);
+        assert!(patience.begin(10 * SECOND).is_ok());
         patience.lift();
         assert!(patience.begin(60 * SECOND).is_ok());
     }

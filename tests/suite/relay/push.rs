@@ -3,7 +3,7 @@
 
 use crate::support::{
     images::{Image, index},
-    loopback::{Loopback, header, refusal},
+    loopback::{Loopback, files_below, header, name, refusal},
 };
 use reqwest::Method;
 use rpub::model::digest::Digest;
@@ -285,4 +285,33 @@ async fn content_management_is_not_done() {
         let answer = refusal(relay.send(Method::DELETE, &path).await).await;
         assert_eq!(answer, (405, "UNSUPPORTED".to_owned()));
     }
+}
+
+/// Of a step's image the layers alone go on; of an image that is that step, all of it.
+#[tokio::test]
+async fn push_of_a_step_brings_its_layers_and_no_more() {
+    let (relay, store) = Loopback::before_a_store().await;
+    let image = Image::new("amd64", "step");
+    let blobs = image.manifest.blobs();
+    let (config, layer) = (blobs[0].digest, blobs[1].digest);
+    let stored = || files_below(store.path());
+    let has = |digest: Digest| stored().contains(&digest.hex());
+    relay.relay.expect_step(&name("a"), config);
+    assert_eq!(relay.push_image("a", "t", &image).await.status(), 201);
+    crate::support::engine::eventually("the layer is there", || has(layer)).await;
+    assert!(
+        !has(config) && !has(image.manifest.digest()),
+        "{:?}",
+        stored()
+    );
+    assert_eq!(relay.get("/v2/a/manifests/t").await.status(), 404);
+
+    relay.relay.expect_config(&name("a"), config);
+    let response = relay.push_manifest("a", "t", &image.manifest).await;
+    assert_eq!(response.status(), 201);
+    assert!(
+        has(config) && has(image.manifest.digest()),
+        "{:?}",
+        stored()
+    );
 }
