@@ -3,6 +3,8 @@
 
 use super::Engine;
 use super::libpod::{Failure, Lines, Progress};
+use super::own_build::OwnBuild;
+use super::service::Service;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,26 +13,50 @@ const STOPPING: Duration = Duration::from_secs(10);
 /// How often a step is looked for: one without a command of its own is followed by one that has one.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// The output of builds that nobody waits for.
+/// A build that runs.
+pub(super) enum Running {
+    /// In the service: what it answers.
+    Called(Lines),
+    /// As a process of its own.
+    Own(Box<OwnBuild>),
+}
+
+/// Builds that nobody waits for.
 #[derive(Default)]
-pub(super) struct Abandoned(Mutex<Vec<Lines>>);
+pub(super) struct Abandoned(Mutex<Vec<Running>>);
 
 /// The output of a build; who stops reading it leaves it to the engine.
 pub(super) struct Output<'e> {
-    lines: Option<Lines>,
+    build: Option<Running>,
     abandoned: &'e Abandoned,
+}
+
+impl Running {
+    async fn next(&mut self) -> Result<Option<Progress>, Failure> {
+        match self {
+            Running::Called(lines) => lines.next().await,
+            Running::Own(build) => build.next().await,
+        }
+    }
+
+    fn stop_steps(&self, service: &Service) {
+        match self {
+            Running::Called(_) => service.stop_steps(),
+            Running::Own(build) => build.stop_steps(),
+        }
+    }
 }
 
 impl Abandoned {
     /// A build's output, from its beginning.
-    pub(super) fn read(&self, lines: Lines) -> Output<'_> {
+    pub(super) fn read(&self, build: Running) -> Output<'_> {
         Output {
-            lines: Some(lines),
+            build: Some(build),
             abandoned: self,
         }
     }
 
-    fn take(&self) -> Vec<Lines> {
+    fn take(&self) -> Vec<Running> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -38,12 +64,12 @@ impl Abandoned {
 impl Output<'_> {
     /// The next line; none at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Progress>, Failure> {
-        let Some(lines) = &mut self.lines else {
+        let Some(build) = &mut self.build else {
             return Ok(None);
         };
-        let next = lines.next().await;
+        let next = build.next().await;
         if !matches!(next, Ok(Some(_))) {
-            self.lines = None;
+            self.build = None;
         }
         next
     }
@@ -56,7 +82,7 @@ impl Drop for Output<'_> {
             .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        abandoned.extend(self.lines.take());
+        abandoned.extend(self.build.take());
     }
 }
 
@@ -68,22 +94,25 @@ impl Engine {
         let Some(service) = self.service.as_ref().filter(|_| !abandoned.is_empty()) else {
             return;
         };
-        let ends = async {
-            for lines in &mut abandoned {
-                while let Ok(Some(_)) = lines.next().await {}
-            }
-        };
-        let mut ends = std::pin::pin!(ends);
         let stopping = async {
-            loop {
-                service.stop_steps();
-                if tokio::time::timeout(LOOK, ends.as_mut()).await.is_ok() {
-                    break;
+            while !abandoned.is_empty() {
+                for build in &abandoned {
+                    build.stop_steps(service);
                 }
+                let ends = async {
+                    while let Some(build) = abandoned.last_mut() {
+                        while let Ok(Some(_)) = build.next().await {}
+                        abandoned.pop();
+                    }
+                };
+                // Not in time: its next step is looked for.
+                let _ = tokio::time::timeout(LOOK, ends).await;
             }
         };
         if tokio::time::timeout(STOPPING, stopping).await.is_err() {
             tracing::warn!("podman did not end its builds in time");
         }
+        // What is left is ended now, and waited for.
+        let _ = tokio::task::spawn_blocking(move || drop(abandoned)).await;
     }
 }

@@ -1,9 +1,11 @@
 //! Decides what podman is asked to build, and when it is asked again.
 //! Must never push, nor call an image built that is not what was asked for.
 
+use super::abandoned::Running;
 use super::cache::BuildCache;
 use super::check::{check_built, is_for};
 use super::context::Context;
+use super::folder::Order;
 use super::libpod::{Failure, Lines};
 use super::told::Told;
 use super::{Engine, Inspected, engine_error};
@@ -129,7 +131,7 @@ impl Engine {
         on_line: &mut (dyn FnMut(&str) + Send),
     ) -> Result<(ImageId, Inspected, bool)> {
         let (folder, file) = (request.context.clone(), request.containerfile.clone());
-        let as_folder = self.builds_from_folders();
+        let as_folder = self.is_own();
         let prepared =
             tokio::task::spawn_blocking(move || Context::prepare(&folder, &file, as_folder)).await;
         let context = prepared.map_err(|error| {
@@ -165,19 +167,14 @@ impl Engine {
         context: Context,
         on_line: &mut (dyn FnMut(&str) + Send),
     ) -> Result<ImageId> {
-        let query = request.query(self.version());
         let labelled = with_labels(context.text(), request.target.as_deref(), &request.labels);
-        let (call, handed) = self.build_call(context, labelled)?;
-        let call = call.query(&query);
-        let call = match request.usable_cache() {
-            // Nobody else is asked in such a build, so nobody else is shown it.
-            Some(cache) => call.header("X-Registry-Auth", cache.login().header()?),
-            None => call,
-        };
+        let (order, handed) = self.order(request, context, &labelled)?;
         let mut told = Told::new(request);
         let outcome = async {
-            let lines = Lines::of(self.libpod.send(call).await?);
-            let mut output = self.abandoned.read(lines);
+            let mut output = self.abandoned.read(match order {
+                Order::Call(call) => Running::Called(Lines::of(self.libpod.send(*call).await?)),
+                Order::Own(build) => Running::Own(build),
+            });
             while let Some(progress) = output.next().await? {
                 if !progress.error.is_empty() {
                     told.finish(on_line);

@@ -8,8 +8,9 @@ use super::libpod::{Failure, Lines};
 use super::{Engine, Login};
 use crate::error::{Error, Kind};
 use crate::model::{bases::bases, fault::one_line};
+use base64::Engine as _;
 use reqwest::Method;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 /// A layer cache behind the relay: podman asks there for each step's image, and leaves each new one there.
 #[derive(Debug, Clone)]
@@ -30,6 +31,18 @@ impl BuildCache {
             user: &self.user,
             password: &self.password,
         }
+    }
+
+    /// The same as a file of logins, as podman reads them.
+    pub(super) fn login_file(&self) -> SecretString {
+        let both = format!("{}:{}", self.user, self.password.expose_secret());
+        let auth = base64::engine::general_purpose::STANDARD.encode(both);
+        let names = self.from.iter().chain(&self.to);
+        let hosts = names.filter_map(|name| name.split('/').next());
+        let auths: serde_json::Map<_, _> = hosts
+            .map(|host| (host.to_owned(), serde_json::json!({ "auth": auth })))
+            .collect();
+        serde_json::json!({ "auths": auths }).to_string().into()
     }
 
     /// The query's part. 4.3 takes one name, later ones a list of names in JSON and refuse a bare one.

@@ -3,7 +3,9 @@
 
 use super::context::{Context, RESERVED, Trouble};
 use super::known::at_least;
-use super::{Engine, engine_error};
+use super::own_build::{Files, OwnBuild};
+use super::service::Service;
+use super::{BuildRequest, Engine, engine_error};
 use crate::error::Result;
 use crate::model::ignore::Ignore;
 use reqwest::{Body, Method, RequestBuilder};
@@ -15,7 +17,15 @@ const MOST: usize = 256;
 /// Bytes of all of them: they are part of a query, and podman reads at most 1 MiB of that, escaped.
 const LONGEST: usize = 64 * 1024;
 
-/// What a build call rests on as long as it runs.
+/// How podman is told to build.
+pub(super) enum Order {
+    /// By a call of the service.
+    Call(Box<RequestBuilder>),
+    /// By a process of its own, which has begun.
+    Own(Box<OwnBuild>),
+}
+
+/// What a build rests on as long as it runs.
 #[derive(Debug, Default)]
 pub(super) struct Handed {
     /// Why packing an archive stopped, once it has.
@@ -25,61 +35,99 @@ pub(super) struct Handed {
 }
 
 impl Engine {
-    /// Whether podman can build from a folder, and may be of this machine: another's socket leads anywhere.
-    pub(super) fn builds_from_folders(&self) -> bool {
-        self.is_own() && at_least(self.version(), (5, 7))
-    }
-
-    /// A build call with the files that it is about, and podman's name for the Containerfile, whose text this is.
-    pub(super) fn build_call(
+    /// Orders a build from a Containerfile with this text: from the folder itself where podman can be of this machine only,
+    /// since another's socket leads anywhere. A service builds from folders from 5.7 on; before, podman does on its own.
+    pub(super) fn order(
         &self,
+        request: &BuildRequest,
         context: Context,
-        containerfile: String,
-    ) -> Result<(RequestBuilder, Handed)> {
-        let json = |left_out: &[String]| serde_json::json!(left_out).to_string();
+        containerfile: &str,
+    ) -> Result<(Order, Handed)> {
         let service = self.service.as_ref();
         let service = service.filter(|service| service.sees(context.root()));
-        if let (Some(service), Some(left_out)) = (service, context.left_out()) {
-            let write = || {
-                let file = tempfile::NamedTempFile::new_in(service.folder())?;
-                std::fs::write(file.path(), &containerfile)?;
-                Ok(file.into_temp_path())
+        let left_out = context.left_out();
+        if let (Some(service), Some(left_out)) = (service, left_out) {
+            let root = context.root();
+            if at_least(self.version(), (5, 7)) {
+                return self.folder_call(service, request, root, containerfile, left_out);
+            }
+            let files = Files {
+                containerfile,
+                left_out,
             };
-            let file = write().map_err(|error: std::io::Error| {
-                let place = service.folder().display().to_string();
-                let hint = "see whether that folder can be written to and has room";
+            let begun = OwnBuild::start(service, self.version(), request, root, &files);
+            let begun = begun.map_err(|error| {
                 engine_error(
-                    format!("cannot write the Containerfile: {error}"),
-                    place,
-                    hint,
+                    format!("podman cannot be started: {error}"),
+                    "podman build",
+                    "run `podman info` as this user to see why",
                 )
             })?;
-            let call = self.libpod.request(Method::POST, &["local", "build"]);
-            let call = call.query(&[
-                ("localcontextdir", context.root().display().to_string()),
-                ("dockerfile", file.display().to_string()),
-                ("excludes", json(left_out)),
-            ]);
-            let handed = Handed {
-                _containerfile: Some(file),
-                ..Handed::default()
-            };
-            return Ok((call, handed));
+            return Ok((Order::Own(Box::new(begun)), Handed::default()));
         }
-        let (body, trouble) = context.stream(containerfile);
-        let call = self.libpod.request(Method::POST, &["build"]);
+        let (body, trouble) = context.stream(containerfile.to_owned());
+        let call = self.call(&["build"], RESERVED, &[RESERVED.to_owned()], request)?;
         let call = call
-            .query(&[
-                ("dockerfile", RESERVED.to_owned()),
-                ("excludes", json(&[RESERVED.to_owned()])),
-            ])
             .header("Content-Type", "application/x-tar")
             .body(Body::wrap_stream(body));
         let handed = Handed {
             trouble,
             ..Handed::default()
         };
-        Ok((call, handed))
+        Ok((Order::Call(Box::new(call)), handed))
+    }
+
+    fn folder_call(
+        &self,
+        service: &Service,
+        request: &BuildRequest,
+        root: &Path,
+        containerfile: &str,
+        left_out: &[String],
+    ) -> Result<(Order, Handed)> {
+        let write = || {
+            let file = tempfile::NamedTempFile::new_in(service.folder())?;
+            std::fs::write(file.path(), containerfile)?;
+            Ok(file.into_temp_path())
+        };
+        let file = write().map_err(|error: std::io::Error| {
+            let place = service.folder().display().to_string();
+            let hint = "see whether that folder can be written to and has room";
+            engine_error(
+                format!("cannot write the Containerfile: {error}"),
+                place,
+                hint,
+            )
+        })?;
+        let name = file.display().to_string();
+        let call = self.call(&["local", "build"], &name, left_out, request)?;
+        let call = call.query(&[("localcontextdir", root.display().to_string())]);
+        let handed = Handed {
+            _containerfile: Some(file),
+            ..Handed::default()
+        };
+        Ok((Order::Call(Box::new(call)), handed))
+    }
+
+    /// A build call; the Containerfile by podman's name for it.
+    fn call(
+        &self,
+        path: &[&str],
+        containerfile: &str,
+        left_out: &[String],
+        request: &BuildRequest,
+    ) -> Result<RequestBuilder> {
+        let call = self.libpod.request(Method::POST, path);
+        let call = call.query(&[
+            ("dockerfile", containerfile),
+            ("excludes", &serde_json::json!(left_out).to_string()),
+        ]);
+        let call = call.query(&request.query(self.version()));
+        match request.usable_cache() {
+            // Nobody else is asked in such a build, so nobody else is shown it.
+            Some(cache) => Ok(call.header("X-Registry-Auth", cache.login().header()?)),
+            None => Ok(call),
+        }
     }
 }
 
@@ -141,8 +189,8 @@ fn list(folder: &Path, within: &str, ignore: &Ignore, out: &mut Vec<String>) -> 
 
 /// A pattern that means this path alone: every podman takes a character after a `\` as it is.
 fn pattern(path: &str) -> Option<String> {
-    // podman trims patterns.
-    if path != path.trim() || path.contains('\0') {
+    // podman trims patterns, and reads one from each line of a file.
+    if path != path.trim() || path.contains(['\0', '\n']) {
         return None;
     }
     let mut out = String::new();
@@ -209,6 +257,7 @@ mod tests {
     #[test]
     fn what_cannot_be_told_or_is_too_much_goes_by_archive() {
         assert_eq!(of(&["a "], "a*"), None);
+        assert_eq!(of(&["a\nb"], "a*"), None);
         assert_eq!(of(&["a "], ""), Some(BTreeSet::new()));
         let many: Vec<String> = (0..=MOST).map(|number| format!("x{number}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();

@@ -1,9 +1,9 @@
 //! Decides how rpub speaks to podman: one [`Engine`], found or started, and every call that a release makes of it.
 //! Must never know a registry, the relay or a store; nor hand podman a secret other than the login it is given.
 //!
-//! Read in this order: [`socket`] finds an engine, [`service`] starts one where none runs, [`known`] says whether rpub can
+//! Read in this order: [`socket`] finds an engine, [`service`] starts one where none runs, as a [`child`], [`known`] says whether rpub can
 //! use it, [`client`] holds the calls that podman-api makes well, [`libpod`] the others, [`build`], [`context`],
-//! [`folder`] and [`told`] the build, [`check`] what came out of it.
+//! [`folder`], [`own_build`] and [`told`] the build, [`check`] what came out of it.
 
 /// Builds that nobody waits for any more.
 mod abandoned;
@@ -13,6 +13,8 @@ pub mod build;
 mod cache;
 /// Whether what was built is what was asked for.
 pub mod check;
+/// A podman that rpub starts, and its end.
+mod child;
 /// The calls that podman-api makes well.
 mod client;
 /// The build context, packed while it is sent.
@@ -27,6 +29,8 @@ mod libpod;
 mod lists;
 /// How sockets behave, without using or starting any.
 mod look;
+/// Builds as processes of rpub's own.
+mod own_build;
 /// Which processes there are.
 mod processes;
 /// Our own child `podman system service`.
@@ -41,11 +45,12 @@ mod told;
 pub use build::{BuildRequest, ImageId};
 pub use cache::BuildCache;
 pub use check::check_built;
+pub use child::environment;
 pub use client::Inspected;
 pub use known::platform_here;
 pub use lists::Login;
 pub use look::look;
-pub use service::environment;
+
 pub use socket::Connect;
 pub use steps::{Steps, fetched, step};
 

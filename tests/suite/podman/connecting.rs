@@ -1,11 +1,14 @@
 //! Decides that engines are found, started, ended and refused as promised.
 //! Must never leave a podman service behind.
 
-use crate::support::engine::{NotPodman, engine, eventually, own, processes_with};
+use crate::support::engine::{
+    Names, NotPodman, engine, eventually, folder_with_shell, own, processes_with, request,
+};
 use rpub::error::Kind;
 use rpub::podman::{Connect, Engine};
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -85,17 +88,23 @@ async fn podman_in_the_runtime_folder_is_found_first() {
     engine.shutdown().await;
 }
 
-/// Run by the test below, in a process of its own.
+/// Run by the tests below, in a process of its own: with a folder in its environment it builds that.
 #[tokio::test]
-#[ignore = "only the test below runs it"]
+#[ignore = "only the tests below run it"]
 async fn podman_child_that_is_killed() {
     let engine = engine().await;
     println!("SOCKET {}", engine.socket().display());
+    if let Some(folder) = std::env::var_os("RPUB_TEST_BUILDS") {
+        let request = request(folder.as_ref(), &Names::new("killed"));
+        let mut say = |line: &str| println!("SAID {line}");
+        let built = engine.build(&request, &mut say).await;
+        panic!("its step never ends: {built:?}");
+    }
     std::thread::sleep(Duration::from_mins(10));
 }
 
-#[tokio::test]
-async fn podman_ends_when_rpub_is_killed() {
+/// A process that runs the test above, and the socket of its engine; where it builds, the step has said `begun`.
+fn child_that_is_killed(builds: Option<&Path>) -> (Child, String) {
     use std::io::{BufRead, BufReader};
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args([
@@ -104,20 +113,49 @@ async fn podman_ends_when_rpub_is_killed() {
             "podman::connecting::podman_child_that_is_killed",
             "--nocapture",
         ])
+        .envs(builds.map(|folder| ("RPUB_TEST_BUILDS", folder)))
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut lines = lines.map_while(Result::ok);
     let socket = lines
-        .map_while(Result::ok)
         .find_map(|line| line.split_once("SOCKET ").map(|(_, path)| path.to_owned()))
         .unwrap();
+    if builds.is_some() {
+        lines.find(|line| line == "SAID begun").unwrap();
+    }
+    (child, socket)
+}
+
+#[tokio::test]
+async fn podman_ends_when_rpub_is_killed() {
+    let (mut child, socket) = child_that_is_killed(None);
     assert!(!processes_with(&socket).is_empty());
     child.kill().unwrap();
     child.wait().unwrap();
     eventually("podman is gone", || processes_with(&socket).is_empty()).await;
     // Killed outright, rpub cannot tidy its folder; that is left to the runtime folder's end.
-    std::fs::remove_dir_all(std::path::Path::new(&socket).parent().unwrap()).unwrap();
+    std::fs::remove_dir_all(Path::new(&socket).parent().unwrap()).unwrap();
+}
+
+#[tokio::test]
+async fn podman_ends_a_step_when_rpub_is_killed() {
+    let mark = format!("rpub-killed-{}", std::process::id());
+    let folder = folder_with_shell(&format!(
+        "FROM scratch\nCOPY busybox /bin/sh\nRUN echo begun; sleep 600; : {mark}\n"
+    ));
+    let (mut child, socket) = child_that_is_killed(Some(folder.path()));
+    assert!(!processes_with(&mark).is_empty());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let runtime = Path::new(&socket).parent().unwrap();
+    eventually("the step and podman are gone", || {
+        processes_with(&mark).is_empty()
+            && processes_with(&runtime.display().to_string()).is_empty()
+    })
+    .await;
+    std::fs::remove_dir_all(runtime).unwrap();
 }
 
 #[tokio::test]
