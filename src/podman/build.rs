@@ -209,11 +209,13 @@ impl Engine {
                 words,
                 causes,
             }) => {
-                let mut error = engine_error(
-                    format!("podman broke off the build: {words}"),
-                    told.place(),
-                    "see podman's log (journalctl --user -u podman), then run it again",
-                );
+                let hint = if self.is_own() {
+                    "see whether this machine ran out of memory (dmesg), then run it again"
+                } else {
+                    "see podman's log (journalctl --user -u podman), then run it again"
+                };
+                let words = format!("podman broke off the build: {words}");
+                let mut error = engine_error(words, told.place(), hint);
                 error.causes = causes;
                 Err(error)
             }
