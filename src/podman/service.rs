@@ -160,9 +160,15 @@ fn spawn(connect: &Connect, folder: TempDir) -> Result<Service> {
     service
         .args(["system", "service", "--time=0"])
         .arg(format!("unix://{}", socket_in(folder.path()).display()));
+    // podman takes some 30 ms to find that out.
+    let there = connect.runtime_dir.as_deref().is_some_and(has_namespace);
     let namespace = command()?;
     let patience = connect.patience;
-    let before = move || make_namespace(namespace, patience);
+    let before = move || {
+        if !there {
+            make_namespace(namespace, patience);
+        }
+    };
     match Child::start(service, Signal::SIGTERM, before) {
         Ok(child) => Ok(Service {
             child,
@@ -188,6 +194,15 @@ fn not_started(connect: &Connect, error: &io::Error) -> Error {
         place,
         "run `podman info` as this user to see why",
     )
+}
+
+/// Whether the user's namespace is there: podman notes which process keeps it.
+fn has_namespace(runtime_dir: &Path) -> bool {
+    let keeper = std::fs::read_to_string(runtime_dir.join("libpod/tmp/pause.pid"));
+    let keeper = keeper.ok().and_then(|id| id.trim().parse::<u32>().ok());
+    let namespace = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/user")).ok();
+    let theirs = keeper.and_then(|keeper| namespace(&keeper.to_string()));
+    theirs.is_some() && theirs != namespace("self")
 }
 
 /// Lets podman make the user's namespace, where this is its first call since the machine started.

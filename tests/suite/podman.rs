@@ -240,3 +240,41 @@ async fn podman_stops_building_when_cancelled() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn podman_that_dies_while_it_builds_is_told() {
+    let names = Names::new("dies");
+    let marker = format!("sleep 8{}", std::process::id());
+    let folder = folder_with_shell(&format!(
+        "FROM scratch\nCOPY busybox /bin/sh\nRUN echo now; {marker}\n"
+    ));
+    let engine = engine().await;
+    let request = request(folder.path(), &names);
+    let builds = [
+        format!("--tag={}", request.tag),
+        engine.socket().display().to_string(),
+    ];
+    let mut kill = |line: &str| {
+        names.remember(line);
+        if line == "now" {
+            let found = builds.iter().map(|text| processes_with(text));
+            let found = found.into_iter().find(|found| !found.is_empty());
+            kill_all(found.unwrap());
+        }
+    };
+    let error = engine.build(&request, &mut kill).await.unwrap_err();
+    assert_eq!(error.kind, Kind::Engine, "{error}");
+    assert!(error.what.contains("broke off the build"), "{error}");
+    assert!(error.place.contains("RUN echo now"), "{error}");
+    engine.shutdown().await;
+    // Nobody but its podman knows the step's command, and that had no time for it.
+    kill_all(processes_with(&marker));
+}
+
+fn kill_all(found: Vec<(i32, String)>) {
+    use nix::sys::signal::{Signal, kill};
+    for (id, _) in found {
+        // One may end by the end of another.
+        let _ = kill(nix::unistd::Pid::from_raw(id), Signal::SIGKILL);
+    }
+}
