@@ -135,15 +135,14 @@ impl OwnBuild {
     /// Waits until podman says more; false when it will not any more.
     async fn hear(&mut self) -> Result<bool, Failure> {
         loop {
+            // Looked at before it is listened to: what it said before its end is heard then.
             let ended = self.child.end().is_some();
-            tokio::select! {
-                // What it said before its end comes first.
-                biased;
-                heard = self.said.read_buf(&mut self.buffer) => {
-                    return heard.map(|bytes| bytes > 0).map_err(|error| broken_off(error.to_string()));
-                }
-                () = std::future::ready(()), if ended => return Ok(false),
-                () = tokio::time::sleep(LOOK) => {}
+            let hearing = self.said.read_buf(&mut self.buffer);
+            match tokio::time::timeout(LOOK, hearing).await {
+                Ok(Ok(bytes)) => return Ok(bytes > 0),
+                Ok(Err(error)) => return Err(broken_off(error.to_string())),
+                Err(_) if ended => return Ok(false),
+                Err(_) => {}
             }
         }
     }
