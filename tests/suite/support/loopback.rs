@@ -25,7 +25,9 @@ pub(crate) fn name(text: &str) -> RepositoryName {
 pub(crate) fn client() -> Client {
     // Another test of this process may have installed it.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::builder().no_proxy().build().unwrap()
+    // A relay takes the port of one that is gone: a connection that was kept would lead to that.
+    let builder = Client::builder().no_proxy().pool_max_idle_per_host(0);
+    builder.build().unwrap()
 }
 
 /// Routes from a closure.
