@@ -7,6 +7,8 @@ mod connecting;
 mod contexts;
 /// Pushes and manifest lists.
 mod pushing;
+/// By folder and by archive: the same.
+mod ways;
 
 use crate::support::engine::{
     Names, engine, eventually, folder, folder_with_shell, own, podman, processes_with, request,

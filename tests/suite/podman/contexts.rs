@@ -1,43 +1,15 @@
 //! Decides that COPY finds what is in the folder, as it is there, and what ignore files leave out is left out.
 //! Must never assert a time.
 
-use crate::support::engine::{Entry, Names, engine, files_of, folder, folder_with_shell, podman};
+use super::ways::{both, end, request};
+use crate::support::engine::{Entry, Names, files_of, folder, podman};
 use rpub::error::Kind;
-use rpub::podman::{BuildRequest, Connect, Engine};
+use rpub::podman::{BuildRequest, Engine};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
 use tar::EntryType;
-use tokio_util::sync::CancellationToken;
 
 const COPY_ALL: &str = "FROM scratch\nCOPY . /\n";
-
-/// An engine of rpub's own, which reads folders, and the same one as somebody else's, who is sent archives of them.
-async fn both() -> [Engine; 2] {
-    let own = engine().await;
-    let there = Connect {
-        container_host: Some(format!("unix://{}", own.socket().display())),
-        ..crate::support::engine::own()
-    };
-    let other = Engine::connect(there, CancellationToken::new())
-        .await
-        .unwrap();
-    assert!(own.is_own() && !other.is_own());
-    [own, other]
-}
-
-async fn end([own, other]: [Engine; 2]) {
-    other.shutdown().await;
-    own.shutdown().await;
-}
-
-/// A build that takes nothing from another: each engine shall read for itself.
-fn request(folder: &Path, names: &Names) -> BuildRequest {
-    BuildRequest {
-        no_cache: true,
-        ..crate::support::engine::request(folder, names)
-    }
-}
 
 #[tokio::test]
 async fn podman_gets_links_modes_times_and_long_names_as_they_are() {
@@ -271,35 +243,6 @@ async fn podman_reads_ignore_files_as_rpub_does() {
 }
 
 #[tokio::test]
-async fn podman_gets_a_large_context_without_it_being_in_memory() {
-    let names = Names::new("large");
-    let folder = folder(&[("Containerfile", "FROM scratch\nCOPY Containerfile /\n")]);
-    let large = std::fs::File::create(folder.path().join("large")).unwrap();
-    large.set_len(300 << 20).unwrap();
-    let engines = both().await;
-    let before = memory();
-    for engine in &engines {
-        engine
-            .build(&request(folder.path(), &names), &mut |_| {})
-            .await
-            .unwrap();
-    }
-    let grown = memory() - before;
-    assert!(grown < 30 << 10, "{grown} KiB more than before");
-    end(engines).await;
-}
-
-/// The most memory that this process has had, in KiB.
-fn memory() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmHWM:"))
-        .unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
-#[tokio::test]
 async fn podman_context_troubles_name_the_file() {
     let names = Names::new("troubles");
     let engines = both().await;
@@ -345,58 +288,4 @@ async fn tell_the_file(engine: &Engine, names: &Names) {
             "{error}"
         );
     }
-}
-
-#[tokio::test]
-async fn podman_makes_the_same_layers_of_a_folder_and_of_an_archive() {
-    let names = Names::new("handed");
-    let folder = folder(&[
-        (
-            "Containerfile",
-            "FROM scratch\nCOPY . /\nCOPY sub/* /more/\n",
-        ),
-        ("a", "a"),
-        ("sub/x", "x"),
-        ("sub/left+out", ""),
-        ("sub/leftout", ""),
-        ("sub/folder/y", "y"),
-        (".containerignore", "sub/left+out\n"),
-    ]);
-    std::fs::set_permissions(folder.path().join("a"), PermissionsExt::from_mode(0o600)).unwrap();
-    symlink("a", folder.path().join("link")).unwrap();
-    let engines = both().await;
-    let request = BuildRequest {
-        timestamp: Some(1_000_000_000),
-        ..request(folder.path(), &names)
-    };
-    let mut layers = Vec::new();
-    for engine in &engines {
-        let id = engine.build(&request, &mut |_| {}).await.unwrap();
-        let files = files_of(id.as_str());
-        assert!(files.contains_key("sub/leftout") && files.contains_key("more/x"));
-        assert!(!files.contains_key("sub/left+out"));
-        layers.push(engine.inspect(id.as_str()).await.unwrap().unwrap().layers);
-    }
-    assert_eq!(layers[0].len(), 2);
-    assert_eq!(layers[0], layers[1]);
-    end(engines).await;
-}
-
-#[tokio::test]
-async fn podman_gives_a_step_the_same_network_however_it_builds() {
-    let names = Names::new("network");
-    let folder = folder_with_shell(
-        "FROM scratch\nCOPY busybox /bin/sh\nCOPY busybox /bin/busybox\nRUN echo it is $(busybox readlink /proc/self/ns/net)\n",
-    );
-    let engines = both().await;
-    let ours = std::fs::read_link("/proc/self/ns/net").unwrap();
-    for engine in &engines {
-        let mut lines = Vec::new();
-        let mut hear = |line: &str| lines.push(line.to_owned());
-        let request = request(folder.path(), &names);
-        engine.build(&request, &mut hear).await.unwrap();
-        let expected = format!("it is {}", ours.display());
-        assert!(lines.contains(&expected), "{engine:?}: {lines:?}");
-    }
-    end(engines).await;
 }
