@@ -29,9 +29,10 @@ pub(super) struct Args {
     #[command(flatten)]
     layers: super::layers::Layers,
     #[command(flatten)]
-    caches: super::caches::Caches,
-    #[command(flatten)]
     pub(super) report: super::reports::ReportTo,
+    // Last: its heading holds for all that follows.
+    #[command(flatten)]
+    caches: super::caches::Caches,
 }
 
 impl Args {
