@@ -139,12 +139,13 @@ impl Engine {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use std::collections::BTreeMap;
     use std::path::PathBuf;
 
-    fn request() -> BuildRequest {
+    /// A build with a cache in both directions, and a date.
+    pub(in crate::podman) fn request() -> BuildRequest {
         BuildRequest {
             context: PathBuf::from("."),
             containerfile: PathBuf::from("Containerfile"),

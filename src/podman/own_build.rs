@@ -231,8 +231,6 @@ impl BuildRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::podman::BuildCache;
-    use std::collections::BTreeMap;
     use std::os::unix::process::CommandExt;
 
     /// All that a shell says with this script, and how it ended.
@@ -282,25 +280,13 @@ mod tests {
     #[test]
     fn all_that_a_call_asks_for_is_an_option() {
         let request = BuildRequest {
-            context: "/x".into(),
-            containerfile: "Containerfile".into(),
-            platform: "linux/arm64".parse().unwrap(),
-            tag: "a:b".to_owned(),
-            labels: BTreeMap::new(),
             args: [("KEY", "a=b c"), ("EMPTY", "")]
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .into(),
             target: Some("stage".to_owned()),
-            timestamp: Some(7),
-            no_cache: false,
-            cache: Some(BuildCache {
-                from: Some("127.0.0.1:1/from".to_owned()),
-                to: Some("127.0.0.1:1/to".to_owned()),
-                user: "user".to_owned(),
-                password: "secret".into(),
-            }),
+            ..crate::podman::cache::tests::request()
         };
-        let common = "--format=docker --network=host --http-proxy=false --platform=linux/arm64 --tag=a:b --layers=true";
+        let common = "--format=docker --network=host --http-proxy=false --platform=linux/amd64 --tag=x:y --layers=true";
         let args = "--build-arg=EMPTY= --build-arg=KEY=a=b c";
         for (version, no_cache, expected) in [
             (

@@ -116,21 +116,12 @@ fn printable(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
     use std::path::PathBuf;
 
     fn told() -> Told {
         Told::new(&BuildRequest {
-            context: PathBuf::from("."),
             containerfile: PathBuf::from("Containerfile.api"),
-            platform: "linux/amd64".parse().unwrap(),
-            tag: "x:y".to_owned(),
-            labels: BTreeMap::new(),
-            args: BTreeMap::new(),
-            target: None,
-            timestamp: None,
-            no_cache: false,
-            cache: None,
+            ..crate::podman::cache::tests::request()
         })
     }
 
