@@ -13,8 +13,13 @@ use std::{
     io::{self, Read, Write},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
+/// How the name of a file begins that is being written.
+const WRITING: &str = ".writing-";
+/// Who writes changes a file all the time: one that nobody has changed for so long is a killed writer's.
+const STALE: Duration = Duration::from_hours(24);
 const LAYOUT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 
 /// One layout's folder.
@@ -92,6 +97,7 @@ impl Files {
             return Err(self.refused(Class::Refused, "NAME_INVALID", why));
         }
         fs::create_dir_all(&blobs).map_err(|e| self.disk("making", &blobs, &e))?;
+        self.sweep();
         let layout = self.root.join("oci-layout");
         if !layout.is_file() {
             self.write(&layout, LAYOUT.as_bytes())?;
@@ -104,6 +110,23 @@ impl Files {
             }
         }
         Ok(())
+    }
+
+    /// Removes what killed writers left. Best effort: what cannot be removed waits for the next time.
+    fn sweep(&self) {
+        let Ok(entries) = fs::read_dir(&self.root) else {
+            return;
+        };
+        for entry in entries.flatten() {
+            let stale = entry.metadata().is_ok_and(|meta| {
+                let age = meta.modified().ok().and_then(|then| then.elapsed().ok());
+                meta.is_file() && age.is_some_and(|age| age > STALE)
+            });
+            if stale && entry.file_name().to_string_lossy().starts_with(WRITING) {
+                tracing::debug!(path = %entry.path().display(), "removing what a killed run left");
+                let _ = fs::remove_file(entry.path());
+            }
+        }
     }
 
     /// Writes a file whole: beside its place, synced, then renamed.
@@ -144,7 +167,7 @@ impl Files {
     ) -> io::Result<()> {
         // In the layout's own folder: what a killed writer leaves is not among the blobs, and renaming stays atomic.
         let mut file = tempfile::Builder::new()
-            .prefix(".writing-")
+            .prefix(WRITING)
             .permissions(Permissions::from_mode(0o644))
             .tempfile_in(&self.root)?;
         content(file.as_file_mut())?;

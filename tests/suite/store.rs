@@ -340,3 +340,28 @@ async fn killed_writers_leave_no_half_file() {
         }
     }
 }
+
+#[tokio::test]
+async fn store_sweeps_what_killed_writers_left_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = Store::new(folder.path()).repository(&name("owner/app"));
+    let image = Image::new("amd64", "one");
+    put(&layout, &image).await;
+    let root = folder.path().join("owner/app");
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_hours(48);
+    for (file, old) in [
+        (".writing-killed", true),
+        (".writing-now", false),
+        ("of-somebody-else", true),
+    ] {
+        let file = std::fs::File::create(root.join(file)).unwrap();
+        if old {
+            file.set_modified(long_ago).unwrap();
+        }
+    }
+    std::fs::create_dir(root.join(".writing-folder")).unwrap();
+    put(&layout, &image).await;
+    let left = |name: &str| root.join(name).exists();
+    assert!(!left(".writing-killed"));
+    assert!(left(".writing-now") && left("of-somebody-else") && left(".writing-folder"));
+}
