@@ -3,7 +3,7 @@
 //!
 //! Read in this order: [`socket`] finds an engine, [`service`] starts one where none runs, as a [`child`], [`known`] says whether rpub can
 //! use it, [`client`] holds the calls that podman-api makes well, [`libpod`] the others, [`build`], [`context`],
-//! [`folder`], [`own_build`] and [`told`] the build, [`check`] what came out of it.
+//! [`folder`], [`views`], [`own_build`] and [`told`] the build, [`check`] what came out of it.
 
 /// Builds that nobody waits for any more.
 mod abandoned;
@@ -41,6 +41,8 @@ pub mod socket;
 mod steps;
 /// What a build says, and how its failure is told.
 mod told;
+/// What other processes find in a folder.
+mod views;
 
 pub use build::{BuildRequest, ImageId};
 pub use cache::BuildCache;

@@ -5,12 +5,13 @@ use super::child::{self, Child};
 use super::engine_error;
 use super::libpod::Libpod;
 use super::socket::Connect;
+use super::views;
 use crate::error::{Error, Result};
 use crate::model::fault::one_line;
 use nix::sys::signal::Signal;
-use std::fs::{File, Metadata, Permissions};
+use std::fs::{File, Permissions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -65,17 +66,10 @@ impl Service {
         self.folder.path()
     }
 
-    /// Whether podman finds the same folder at a path. It joins the user's namespace, where that path may be another
-    /// folder, or none: that of a service with a `/tmp` of its own, for one.
+    /// Whether podman finds the same files in a folder, by its real path. It joins the user's namespace, where that may be
+    /// another folder, or none: that of a service with a `/tmp` of its own, for one.
     pub(super) fn sees(&self, folder: &Path) -> bool {
-        let relative = folder.strip_prefix("/").unwrap_or(folder);
-        let theirs = format!("/proc/{}/root", self.child.pid());
-        let theirs = std::fs::metadata(Path::new(&theirs).join(relative));
-        let known = |found: Metadata| (found.dev(), found.ino());
-        match (std::fs::metadata(folder), theirs) {
-            (Ok(ours), Ok(theirs)) => known(ours) == known(theirs),
-            _ => false,
-        }
+        views::sees(self.child.pid(), folder)
     }
 
     async fn wait_until_it_answers(&self, patience: Duration) -> Result<()> {

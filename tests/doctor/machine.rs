@@ -45,7 +45,8 @@ touch "$1/ready"
 exec sleep infinity
 "#;
 
-const PROJECT: &str = "/home/patient/project";
+/// Where its user is.
+pub(crate) const PROJECT: &str = "/home/patient/project";
 
 pub(crate) struct Machine {
     holder: Child,

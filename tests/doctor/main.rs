@@ -14,3 +14,4 @@ mod projects;
 mod registries;
 #[path = "../workflow/support.rs"]
 mod support;
+mod views;
