@@ -32,8 +32,8 @@ struct Case {
     request: Request,
     /// At which such request, the first being 1.
     nth: u32,
-    /// Whether it is the last one of a release without faults.
-    last: bool,
+    /// How many such requests come after it in a release without faults.
+    left: u32,
     /// Whether it fails at each such request from then on.
     lasting: bool,
     name: &'static str,
@@ -116,7 +116,7 @@ impl Matrix {
                                 place,
                                 request: request.clone(),
                                 nth,
-                                last: nth == count,
+                                left: count - nth,
                                 lasting,
                                 name,
                                 fault: fault.clone(),

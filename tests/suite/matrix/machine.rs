@@ -39,6 +39,9 @@ use tempfile::TempDir;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 
+/// Of the one image.
+pub(super) const PLATFORMS: [&str; 2] = ["linux/amd64", "linux/arm64"];
+
 /// Towards all relays: a client of its own for each would read all root certificates again.
 static HTTP: OnceLock<Client> = OnceLock::new();
 
@@ -62,7 +65,6 @@ pub(super) fn plan_of(git_ref: &str, hosts: &[String], namespace: &str) -> (Spec
             api: None,
         })
     };
-    let platforms = ["linux/amd64", "linux/arm64"];
     let spec = Spec {
         // What is pruned is another story (tests/suite/prune).
         prune: PruneRules {
@@ -83,7 +85,7 @@ pub(super) fn plan_of(git_ref: &str, hosts: &[String], namespace: &str) -> (Spec
         images: vec![ImageSpec {
             name: APP.parse().unwrap(),
             context: ".".to_owned(),
-            platforms: platforms
+            platforms: PLATFORMS
                 .map(|platform| (platform.parse().unwrap(), "Containerfile".to_owned()))
                 .to_vec(),
             target: None,
