@@ -2,81 +2,22 @@
 //! Must never push, nor call an image built that is not what was asked for.
 
 use super::abandoned::Running;
-use super::cache::BuildCache;
 use super::check::{check_built, is_for};
 use super::context::Context;
 use super::folder::Order;
+use super::id::ImageId;
 use super::libpod::{Failure, Lines};
+use super::request::BuildRequest;
 use super::told::Told;
 use super::{Engine, Inspected, engine_error};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
     containerfile::{declares_healthcheck, with_labels},
-    digest::Digest,
     fault::one_line,
-    manifest::media_type,
-    platform::Platform,
 };
-use std::collections::BTreeMap;
-use std::fmt;
-use std::path::PathBuf;
 
 /// How often a build that lost a cached step is begun.
 const TRIES: u32 = 3;
-
-/// What to build.
-#[derive(Debug, Clone)]
-pub struct BuildRequest {
-    /// The folder that COPY and ADD see.
-    pub context: PathBuf,
-    /// Absolute, or relative to the context; it may lie outside of it.
-    pub containerfile: PathBuf,
-    /// What to build for.
-    pub platform: Platform,
-    /// The name that the image gets in podman's storage: `repository:tag`.
-    pub tag: String,
-    /// Labels on top of the Containerfile's own.
-    pub labels: BTreeMap<String, String>,
-    /// Values for the Containerfile's ARGs.
-    pub args: BTreeMap<String, String>,
-    /// The stage to build; the last one if none.
-    pub target: Option<String>,
-    /// Seconds since 1970 that the image and the files in its layers are dated to, so that building the same again gives
-    /// the same; the time of the build if none.
-    pub timestamp: Option<i64>,
-    /// Whether to build every step again.
-    pub no_cache: bool,
-    /// A layer cache in a registry.
-    pub cache: Option<BuildCache>,
-}
-
-/// An image's id in podman's storage: 64 hex digits, the digest of its config. It is not the digest of any registry.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ImageId(String, Digest);
-
-impl ImageId {
-    /// The id as podman prints it; `None` where the text is not one.
-    pub fn parse(text: &str) -> Option<Self> {
-        let digest = format!("sha256:{text}").parse().ok()?;
-        Some(ImageId(text.to_owned(), digest))
-    }
-
-    /// The digest of the image's config.
-    pub fn digest(&self) -> Digest {
-        self.1
-    }
-
-    /// 64 hex digits.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for ImageId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 impl Engine {
     /// Builds an image in docker format, names it, and checks that it is what was asked for; `on_line` gets every line
@@ -230,33 +171,4 @@ fn lost_a_step(error: &Error) -> bool {
         && ["image not known", "layer not known"]
             .iter()
             .any(|words| error.what.contains(words))
-}
-
-impl BuildRequest {
-    /// The query of the build call, for a podman of this version.
-    pub(super) fn query(&self, version: &str) -> Vec<(&'static str, String)> {
-        let json = |map: &BTreeMap<String, String>| serde_json::json!(map).to_string();
-        let mut query = vec![
-            // podman's default, OCI, has no HEALTHCHECK.
-            ("outputformat", media_type::DOCKER_MANIFEST.to_owned()),
-            ("platform", self.platform.to_string()),
-            ("t", self.tag.clone()),
-            ("buildargs", json(&self.args)),
-            // Not the default; nothing would be cached.
-            ("layers", "true".to_owned()),
-            ("nocache", self.no_cache.to_string()),
-            ("rm", "true".to_owned()),
-            ("forcerm", "true".to_owned()),
-        ];
-        query.extend(self.date(version));
-        query.extend(
-            self.usable_cache()
-                .into_iter()
-                .flat_map(|cache| cache.query(version)),
-        );
-        if let Some(target) = &self.target {
-            query.push(("target", target.clone()));
-        }
-        query
-    }
 }

@@ -1,8 +1,8 @@
 //! Decides how a podman that rpub starts lives: a process group of its own, and an end with rpub's.
 //! Must never outlive rpub, nor hand podman rpub's environment: that may hold registry tokens.
 
+use super::connect::Connect;
 use super::processes::{Process, processes};
-use super::socket::Connect;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};

@@ -1,7 +1,7 @@
 //! Decides what of a folder is sent to podman as a build's context, and packs it while it is sent.
 //! Must never hold more than a few chunks in memory, follow a symlink, or send what the ignore file leaves out.
 
-use super::folder::left_out;
+use super::left_out::{RESERVED, left_out};
 use crate::error::{Error, Kind, Result};
 use crate::model::ignore::Ignore;
 use bytes::{Bytes, BytesMut};
@@ -13,11 +13,6 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc;
 
-/// What the Containerfile is called in the archive: a copy of its own, with the labels in it.
-///
-/// podman must be told to leave it out of COPY and ADD. That is also what keeps it from reading the ignore file again,
-/// by rules of its own version; the rest of what is ignored is not in the archive at all.
-pub(super) const RESERVED: &str = ".rpub-containerfile";
 /// Bytes per chunk, and chunks on their way: all the memory that a context of any size takes.
 const CHUNK: usize = 128 * 1024;
 const CHUNKS: usize = 4;

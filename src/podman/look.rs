@@ -3,8 +3,9 @@
 
 use super::Engine;
 use super::client::Client;
+use super::connect::Connect;
 use super::libpod::{Libpod, NotPodman};
-use super::socket::{Connect, socket_path};
+use super::socket::socket_path;
 use crate::model::doctor::engine::{Origin, Place, Socket};
 use crate::model::fault::one_line;
 use reqwest::Method;

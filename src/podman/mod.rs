@@ -1,28 +1,35 @@
-//! Decides how rpub speaks to podman: one [`Engine`], found or started, and every call that a release makes of it.
+//! Decides how rpub speaks to podman: one `Engine`, found or started, and every call that a release makes of it.
 //! Must never know a registry, the relay or a store; nor hand podman a secret other than the login it is given.
 //!
-//! Read in this order: [`socket`] finds an engine, [`service`] starts one where none runs, as a [`child`], [`known`] says whether rpub can
-//! use it, [`client`] holds the calls that podman-api makes well, [`libpod`] the others, [`build`], [`context`],
-//! [`folder`], [`views`], [`own_build`] and [`told`] the build, [`check`] what came out of it.
+//! Read in this order: `connect` says what the environment says, `socket` finds an engine, `service` starts one where none
+//! runs, as a `child`, `known` says whether rpub can use it, `client` holds the calls that podman-api makes well,
+//! `libpod` the others, `request`, `build`, `context`, `left_out`, `folder`, `views`, `own_build` and `told` the
+//! build, `check` what came out of it.
 
 /// Builds that nobody waits for any more.
 mod abandoned;
-/// Builds: the request, the stream of lines, the step that failed.
-pub mod build;
-/// A layer cache in a registry.
-mod cache;
+/// The images that a build begins with.
+mod bases;
+/// Builds, from the context to the image.
+mod build;
 /// Whether what was built is what was asked for.
 pub mod check;
 /// A podman that rpub starts, and its end.
 mod child;
 /// The calls that podman-api makes well.
 mod client;
+/// What the environment says.
+mod connect;
 /// The build context, packed while it is sent.
 mod context;
 /// The build context that is not sent: podman reads the folder.
 mod folder;
+/// An image's id.
+mod id;
 /// What is known of an engine before it works.
 mod known;
+/// What podman leaves out of a folder.
+mod left_out;
 /// The calls that podman-api cannot make.
 mod libpod;
 /// Manifest lists and pushes.
@@ -33,10 +40,12 @@ mod look;
 mod own_build;
 /// Which processes there are.
 mod processes;
+/// What to build, as podman is told.
+mod request;
 /// Our own child `podman system service`.
 mod service;
 /// Where the engine is.
-pub mod socket;
+mod socket;
 /// The images that a build made on its way.
 mod steps;
 /// What a build says, and how its failure is told.
@@ -44,16 +53,15 @@ mod told;
 /// What other processes find in a folder.
 mod views;
 
-pub use build::{BuildRequest, ImageId};
-pub use cache::BuildCache;
 pub use check::check_built;
 pub use child::environment;
 pub use client::Inspected;
+pub use connect::Connect;
+pub use id::ImageId;
 pub use known::platform_here;
 pub use lists::Login;
 pub use look::look;
-
-pub use socket::Connect;
+pub use request::{BuildCache, BuildRequest};
 pub use steps::{Steps, fetched, step};
 
 use crate::error::{Error, Kind, Result};

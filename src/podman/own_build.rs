@@ -1,9 +1,9 @@
 //! Decides how podman builds as a process of rpub's own, from the folder itself, and what of its output is its last word.
 //! Must never hand it a secret in an argument, nor wait for what outlives it.
 
-use super::build::BuildRequest;
 use super::child::Child;
 use super::libpod::{Failure, Progress};
+use super::request::BuildRequest;
 use super::service::Service;
 use bytes::BytesMut;
 use nix::sys::signal::Signal;
@@ -194,40 +194,6 @@ fn broken_off(words: String) -> Failure {
     }
 }
 
-impl BuildRequest {
-    /// What [`BuildRequest::query`] asks for, as options of `podman build`.
-    fn options(&self, version: &str) -> Vec<String> {
-        let mut options = vec![
-            "--format=docker".to_owned(),
-            // As in a service: steps have the network of the machine, and not the names of its proxies.
-            "--network=host".to_owned(),
-            "--http-proxy=false".to_owned(),
-        ];
-        for (key, value) in self.query(version) {
-            let option = match key {
-                // These have more than one value, or another form.
-                "outputformat" | "buildargs" | "cachefrom" | "cacheto" => continue,
-                "t" => "tag",
-                "nocache" => "no-cache",
-                "forcerm" => "force-rm",
-                "sourcedateepoch" => "source-date-epoch",
-                "tlsVerify" => "tls-verify",
-                "pullpolicy" => "pull",
-                same => same,
-            };
-            options.push(format!("--{option}={value}"));
-        }
-        let args = self.args.iter();
-        options.extend(args.map(|(key, value)| format!("--build-arg={key}={value}")));
-        if let Some(cache) = self.usable_cache() {
-            let from = cache.from.iter().map(|name| format!("--cache-from={name}"));
-            let to = cache.to.iter().map(|name| format!("--cache-to={name}"));
-            options.extend(from.chain(to));
-        }
-        options
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -275,46 +241,5 @@ mod tests {
     async fn a_line_without_an_end_is_no_matter_of_memory() {
         let (said, ended) = heard("head -c 1000000 /dev/zero | tr '\\0' x").await;
         assert_eq!((said.len(), ended), (1_000_000, Ok(String::new())));
-    }
-
-    #[test]
-    fn all_that_a_call_asks_for_is_an_option() {
-        let request = BuildRequest {
-            args: [("KEY", "a=b c"), ("EMPTY", "")]
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .into(),
-            target: Some("stage".to_owned()),
-            ..crate::podman::cache::tests::request()
-        };
-        let common = "--format=docker --network=host --http-proxy=false --platform=linux/amd64 --tag=x:y --layers=true";
-        let args = "--build-arg=EMPTY= --build-arg=KEY=a=b c";
-        for (version, no_cache, expected) in [
-            (
-                "4.9.3",
-                false,
-                format!(
-                    "{common} --no-cache=false --rm=true --force-rm=true --timestamp=7 --tls-verify=false --pull=never \
-                     --target=stage {args} --cache-from=127.0.0.1:1/from --cache-to=127.0.0.1:1/to"
-                ),
-            ),
-            (
-                "5.6.0",
-                true,
-                format!(
-                    "{common} --no-cache=true --rm=true --force-rm=true --timestamp=7 --target=stage {args}"
-                ),
-            ),
-        ] {
-            let request = BuildRequest {
-                no_cache,
-                ..request.clone()
-            };
-            assert_eq!(request.options(version).join(" "), expected);
-        }
-        let dated = request.options("5.6.0");
-        assert!(
-            dated.contains(&"--source-date-epoch=7".to_owned()),
-            "{dated:?}"
-        );
     }
 }

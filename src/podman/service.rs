@@ -2,9 +2,9 @@
 //! Must never outlive rpub, nor call podman well before it answers.
 
 use super::child::{self, Child};
+use super::connect::Connect;
 use super::engine_error;
 use super::libpod::Libpod;
-use super::socket::Connect;
 use super::views;
 use crate::error::{Error, Result};
 use crate::model::fault::one_line;

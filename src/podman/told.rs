@@ -1,7 +1,8 @@
 //! Decides how a build's output becomes lines, and its failure an error: the step, and what that printed last.
 //! Must never pass a control character on to a terminal, nor grow with the output.
 
-use super::build::{BuildRequest, ImageId};
+use super::id::ImageId;
+use super::request::BuildRequest;
 use super::steps::instruction;
 use crate::error::{Error, Kind};
 use crate::model::platform::Platform;
@@ -121,7 +122,7 @@ mod tests {
     fn told() -> Told {
         Told::new(&BuildRequest {
             containerfile: PathBuf::from("Containerfile.api"),
-            ..crate::podman::cache::tests::request()
+            ..crate::podman::request::tests::request()
         })
     }
 

@@ -1,16 +1,40 @@
-//! Decides how podman is told of a layer cache in a registry, and what of a failure may be the cache's doing.
-//! Must never let what is true of the cache (plain HTTP, its login) be true of the images that a build begins with.
+//! Decides how podman is told what to build: as the query of a call, and as the options of `podman build`.
+//! Must never let what is true of a layer cache (plain HTTP, its login) be true of the images that a build begins with.
 
-use super::build::BuildRequest;
-use super::check::is_for;
+use super::Login;
 use super::known::at_least;
-use super::libpod::{Failure, Lines};
-use super::{Engine, Login};
 use crate::error::{Error, Kind};
-use crate::model::{bases::bases, fault::one_line};
+use crate::model::{manifest::media_type, platform::Platform};
 use base64::Engine as _;
-use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// What to build.
+#[derive(Debug, Clone)]
+pub struct BuildRequest {
+    /// The folder that COPY and ADD see.
+    pub context: PathBuf,
+    /// Absolute, or relative to the context; it may lie outside of it.
+    pub containerfile: PathBuf,
+    /// What to build for.
+    pub platform: Platform,
+    /// The name that the image gets in podman's storage: `repository:tag`.
+    pub tag: String,
+    /// Labels on top of the Containerfile's own.
+    pub labels: BTreeMap<String, String>,
+    /// Values for the Containerfile's ARGs.
+    pub args: BTreeMap<String, String>,
+    /// The stage to build; the last one if none.
+    pub target: Option<String>,
+    /// Seconds since 1970 that the image and the files in its layers are dated to, so that building the same again gives
+    /// the same; the time of the build if none.
+    pub timestamp: Option<i64>,
+    /// Whether to build every step again.
+    pub no_cache: bool,
+    /// A layer cache in a registry.
+    pub cache: Option<BuildCache>,
+}
 
 /// A layer cache behind the relay: podman asks there for each step's image, and leaves each new one there.
 #[derive(Debug, Clone)]
@@ -67,6 +91,65 @@ impl BuildCache {
 }
 
 impl BuildRequest {
+    /// The query of the build call, for a podman of this version.
+    pub(super) fn query(&self, version: &str) -> Vec<(&'static str, String)> {
+        let json = |map: &BTreeMap<String, String>| serde_json::json!(map).to_string();
+        let mut query = vec![
+            // podman's default, OCI, has no HEALTHCHECK.
+            ("outputformat", media_type::DOCKER_MANIFEST.to_owned()),
+            ("platform", self.platform.to_string()),
+            ("t", self.tag.clone()),
+            ("buildargs", json(&self.args)),
+            // Not the default; nothing would be cached.
+            ("layers", "true".to_owned()),
+            ("nocache", self.no_cache.to_string()),
+            ("rm", "true".to_owned()),
+            ("forcerm", "true".to_owned()),
+        ];
+        query.extend(self.date(version));
+        query.extend(
+            self.usable_cache()
+                .into_iter()
+                .flat_map(|cache| cache.query(version)),
+        );
+        if let Some(target) = &self.target {
+            query.push(("target", target.clone()));
+        }
+        query
+    }
+
+    /// What [`BuildRequest::query`] asks for, as options of `podman build`.
+    pub(super) fn options(&self, version: &str) -> Vec<String> {
+        let mut options = vec![
+            "--format=docker".to_owned(),
+            // As in a service: steps have the network of the machine, and not the names of its proxies.
+            "--network=host".to_owned(),
+            "--http-proxy=false".to_owned(),
+        ];
+        for (key, value) in self.query(version) {
+            let option = match key {
+                // These have more than one value, or another form.
+                "outputformat" | "buildargs" | "cachefrom" | "cacheto" => continue,
+                "t" => "tag",
+                "nocache" => "no-cache",
+                "forcerm" => "force-rm",
+                "sourcedateepoch" => "source-date-epoch",
+                "tlsVerify" => "tls-verify",
+                "pullpolicy" => "pull",
+                same => same,
+            };
+            options.push(format!("--{option}={value}"));
+        }
+        let args = self.args.iter();
+        options.extend(args.map(|(key, value)| format!("--build-arg={key}={value}")));
+        if let Some(cache) = self.usable_cache() {
+            let from = cache.from.iter().map(|name| format!("--cache-from={name}"));
+            let to = cache.to.iter().map(|name| format!("--cache-to={name}"));
+            options.extend(from.chain(to));
+        }
+        options
+    }
+
     /// The cache, where there is one and it may be used.
     pub(super) fn usable_cache(&self) -> Option<&BuildCache> {
         self.cache.as_ref().filter(|_| !self.no_cache)
@@ -101,48 +184,9 @@ impl BuildRequest {
     }
 }
 
-impl Engine {
-    /// Fetches the images that a build begins with, where they are not here for its platform, as podman itself would: over
-    /// TLS, with the user's own logins. What cannot be fetched the build misses, and says so.
-    pub(super) async fn pull_bases(&self, request: &BuildRequest, containerfile: &str) {
-        let platform = &request.platform;
-        for name in bases(containerfile, &request.args) {
-            // The name may be another platform's, of the build before: then `missing` would not fetch this one.
-            if let Ok(Some(here)) = self.inspect(&name).await
-                && is_for(&here, platform)
-            {
-                continue;
-            }
-            let mut query = vec![("reference", name.as_str()), ("policy", "always")];
-            query.extend([("OS", platform.os()), ("Arch", platform.arch())]);
-            query.extend(platform.variant().map(|variant| ("Variant", variant)));
-            let call = self.libpod.request(Method::POST, &["images", "pull"]);
-            let pulling = async {
-                let mut lines = Lines::of(self.libpod.send(call.query(&query)).await?);
-                while let Some(progress) = lines.next().await? {
-                    if !progress.error.is_empty() {
-                        return Err(Failure {
-                            causes: Vec::new(),
-                            status: Some(200),
-                            words: one_line(&progress.error),
-                        });
-                    }
-                }
-                Ok(())
-            };
-            let pulled: Result<(), Failure> = pulling.await;
-            if let Err(failure) = pulled {
-                tracing::debug!(%name, words = failure.words, "a base image is not fetched");
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use std::collections::BTreeMap;
-    use std::path::PathBuf;
 
     /// A build with a cache in both directions, and a date.
     pub(in crate::podman) fn request() -> BuildRequest {
@@ -259,5 +303,46 @@ pub(super) mod tests {
         }
         let elsewhere = Error::new(Kind::Engine, "HTTP 400", "podman", "");
         assert!(!request.may_do_without_cache(&elsewhere));
+    }
+
+    #[test]
+    fn all_that_a_call_asks_for_is_an_option() {
+        let request = BuildRequest {
+            args: [("KEY", "a=b c"), ("EMPTY", "")]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
+            target: Some("stage".to_owned()),
+            ..request()
+        };
+        let common = "--format=docker --network=host --http-proxy=false --platform=linux/amd64 --tag=x:y --layers=true";
+        let args = "--build-arg=EMPTY= --build-arg=KEY=a=b c";
+        for (version, no_cache, expected) in [
+            (
+                "4.9.3",
+                false,
+                format!(
+                    "{common} --no-cache=false --rm=true --force-rm=true --timestamp=7 --tls-verify=false --pull=never \
+                     --target=stage {args} --cache-from=127.0.0.1:1/from --cache-to=127.0.0.1:1/to"
+                ),
+            ),
+            (
+                "5.6.0",
+                true,
+                format!(
+                    "{common} --no-cache=true --rm=true --force-rm=true --timestamp=7 --target=stage {args}"
+                ),
+            ),
+        ] {
+            let request = BuildRequest {
+                no_cache,
+                ..request.clone()
+            };
+            assert_eq!(request.options(version).join(" "), expected);
+        }
+        let dated = request.options("5.6.0");
+        assert!(
+            dated.contains(&"--source-date-epoch=7".to_owned()),
+            "{dated:?}"
+        );
     }
 }
