@@ -1,4 +1,4 @@
-//! Decides nothing; the binary of the tests that break machines, engines, projects and registries, and let doctor mend them.
+//! Decides nothing; the binary of the tests that break machines, engines, projects and registries, for doctor or a build to cope.
 //! Must never be started through scripts/rootless: its machines are made by root, each in namespaces of its own.
 //!
 //! Not made here, and judged by unit tests alone (`src/model/doctor`): switches of the kernel that hold for all of the

@@ -2,6 +2,7 @@
 //! Must never assert a time.
 
 use crate::support::engine::{Names, engine, files_of, folder, folder_with_shell};
+use crate::support::machine::peak_memory;
 use rpub::podman::{BuildRequest, Connect, Engine};
 use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -42,26 +43,16 @@ async fn podman_gets_a_large_context_without_it_being_in_memory() {
     let large = std::fs::File::create(folder.path().join("large")).unwrap();
     large.set_len(300 << 20).unwrap();
     let engines = both().await;
-    let before = memory();
+    let before = peak_memory();
     for engine in &engines {
         engine
             .build(&request(folder.path(), &names), &mut |_| {})
             .await
             .unwrap();
     }
-    let grown = memory() - before;
+    let grown = peak_memory() - before;
     assert!(grown < 30 << 10, "{grown} KiB more than before");
     end(engines).await;
-}
-
-/// The most memory that this process has had, in KiB.
-fn memory() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmHWM:"))
-        .unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 //! Must never look at the clock.
 
 use super::*;
+use crate::support::machine::peak_memory;
 use crate::support::registries::{Auth, RegistryProcess};
 use futures::StreamExt as _;
 use rpub::model::reference::Tag;
@@ -101,16 +102,6 @@ async fn an_empty_blob_goes_too() {
     );
 }
 
-/// The most memory this process ever had, in KiB.
-fn high_water() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmHWM:"))
-        .unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
 #[tokio::test]
 async fn a_large_blob_needs_little_memory() {
     use sha2::Digest as _;
@@ -130,9 +121,9 @@ async fn a_large_blob_needs_little_memory() {
         path,
     };
     let app = app(registry.host());
-    let before = high_water();
+    let before = peak_memory();
     assert_eq!(app.put_blob(&large, &[]).await.unwrap(), Sent::Uploaded);
-    let grown = high_water() - before;
+    let grown = peak_memory() - before;
     assert!(grown < 32 * 1024, "{grown} KiB");
 
     let (_, mut stream) = app.read_blob(large.digest).await.unwrap().unwrap();
@@ -141,6 +132,6 @@ async fn a_large_blob_needs_little_memory() {
         read += piece.unwrap().len() as u64;
     }
     assert_eq!(read, SIZE);
-    let grown = high_water() - before;
+    let grown = peak_memory() - before;
     assert!(grown < 64 * 1024, "{grown} KiB");
 }

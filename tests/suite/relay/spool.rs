@@ -2,19 +2,13 @@
 //! Must never measure time.
 
 use crate::support::loopback::{Loopback, files_below, name, refusal};
+use crate::support::machine::peak_memory;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use rpub::model::{digest::Digest, fault::Class};
 use sha2::{Digest as _, Sha256};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-/// The most memory this process ever had in use, in KiB.
-fn peak_memory() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|l| l.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_layers_of_100_mib_in_parallel_take_little_memory() {

@@ -213,10 +213,7 @@ impl Running {
         let mut peak_kib = 0;
         let status = loop {
             // Gone as soon as the process has ended; the highest that was seen counts.
-            let status = format!("/proc/{}/status", self.child.id());
-            let text = fs::read_to_string(status).unwrap_or_default();
-            let peak = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-            let peak = peak.and_then(|text| text.trim_end_matches("kB").trim().parse().ok());
+            let peak = peak_of(&self.child.id().to_string());
             peak_kib = peak_kib.max(peak.unwrap_or(0));
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
@@ -324,4 +321,18 @@ pub(crate) fn noise(path: &Path, bytes: usize, seed: u64) {
         state.to_le_bytes()[3]
     });
     fs::write(path, noise.collect::<Vec<u8>>()).unwrap();
+}
+
+/// The most memory that a process ever had in use, in KiB; none of one that is gone.
+fn peak_of(process: &str) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let peak = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    peak.trim_end_matches("kB").trim().parse().ok()
+}
+
+/// The same of the process that the test runs in.
+pub(crate) fn peak_memory() -> u64 {
+    peak_of("self").unwrap()
 }
