@@ -76,8 +76,8 @@ pub fn request(folder: &Path, names: &Names) -> BuildRequest {
 
 /// A repository name of this test alone. All images made under it, or labelled with it, go when it is dropped.
 ///
-/// Only one is there at a time on the whole machine: removing an image while another build looks through podman's layer
-/// cache makes that build fail ("layer not known").
+/// One user has only one at a time: removing an image while another build looks through podman's layer cache makes that
+/// build fail ("layer not known"). Each user has a storage of its own, and so a lock of its own.
 pub struct Names {
     repository: String,
     _alone: nix::fcntl::Flock<std::fs::File>,
@@ -86,7 +86,8 @@ pub struct Names {
 
 impl Names {
     pub fn new(test: &str) -> Self {
-        let lock = std::fs::File::create(std::env::temp_dir().join("rpub-test-podman.lock"));
+        let name = format!("rpub-test-podman-{}.lock", nix::unistd::geteuid());
+        let lock = std::fs::File::create(std::env::temp_dir().join(name));
         let alone = nix::fcntl::Flock::lock(lock.unwrap(), nix::fcntl::FlockArg::LockExclusive);
         Names {
             _alone: alone.unwrap(),
