@@ -2,6 +2,7 @@
 //! Must never run a command of a document: `scripts/walk-guide` does.
 
 mod markdown;
+mod security;
 mod shell;
 
 use clap::Parser as _;
