@@ -96,7 +96,7 @@ pub async fn look(asked: Asked<'_>) -> Result<Found> {
     };
     // Last, because it may ask the network.
     let program = if asked.ci {
-        let server = (asked.env)(SERVER);
+        let server = (asked.env)(SERVER).filter(|server| !server.is_empty());
         let wanted = own_release::Wanted {
             rpub: asked.rpub,
             checksums: asked.checksums.as_deref(),

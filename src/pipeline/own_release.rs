@@ -57,7 +57,13 @@ pub(super) async fn program(folder: &Path, wanted: Wanted<'_>) -> Result<Program
     };
     let place = wanted.checksums.filter(|place| !place.is_empty());
     if let Some(place) = place {
-        let sums = read(place, wanted.events).await?;
+        let is_url = place.starts_with("https://") || place.starts_with("http://");
+        let text = if is_url {
+            get(place).await?
+        } else {
+            from_file(Path::new(place))?
+        };
+        let sums = checksums(&text, place, wanted.events)?;
         return Ok(Program::Release(slug, sums));
     }
     if let Some(sums) = workflow::pinned(&text_of(&folder.join(workflow::ACTION)), &slug) {
@@ -65,7 +71,7 @@ pub(super) async fn program(folder: &Path, wanted: Wanted<'_>) -> Result<Program
     }
     let server = wanted.server.trim_end_matches('/');
     let place = format!("{server}/{slug}/releases/download/{VERSION}/SHA256SUMS");
-    let sums = read(&place, wanted.events).await?;
+    let sums = checksums(&get(&place).await?, &place, wanted.events)?;
     if own.as_ref() == Some(&slug) {
         check_own(&sums, &place)?;
     }
@@ -81,14 +87,8 @@ fn is_own(folder: &Path) -> bool {
     name == Some(env!("CARGO_PKG_NAME"))
 }
 
-async fn read(place: &str, events: &Events) -> Result<Checksums> {
-    let is_url = place.starts_with("https://") || place.starts_with("http://");
-    let text = if is_url {
-        get(place).await?
-    } else {
-        from_file(Path::new(place))?
-    };
-    let text = String::from_utf8_lossy(&text);
+fn checksums(text: &[u8], place: &str, events: &Events) -> Result<Checksums> {
+    let text = String::from_utf8_lossy(text);
     let sums = text.parse().map_err(|wrong| {
         let what = format!("these are not the checksums of rpub {VERSION}: {wrong}");
         Error::usage(what, place, HINT)
