@@ -28,8 +28,10 @@ fn answer(body: &str) -> Fault {
 async fn github(rules: Vec<Rule>, tls: bool) -> Proxy {
     // Nothing listens there.
     let nobody = Proxy::before("127.0.0.1:1".parse().unwrap());
-    let start = if tls { nobody.tls() } else { nobody };
-    let all = rules.into_iter().fold(start, |all, rule| all.rule(rule));
+    let mut all = if tls { nobody.tls() } else { nobody };
+    for rule in rules {
+        all = all.rule(rule);
+    }
     let missing = Rule::on("GET", "", Fault::status(404)).always();
     all.rule(missing).start().await
 }
