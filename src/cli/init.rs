@@ -28,7 +28,11 @@ pub(super) struct Args {
     /// Whose releases of rpub the workflow takes [default: those that this rpub is from]
     #[arg(long, value_name = "OWNER/NAME", env = "RPUB_REPOSITORY")]
     rpub: Option<Slug>,
-    /// Write rpub.toml alone; --rpub and --force mean nothing then
+    /// SHA256SUMS of the release that the workflow takes: a file or an https URL [default: what the action holds, else the
+    /// release's own]
+    #[arg(long, value_name = "WHERE", env = "RPUB_CHECKSUMS")]
+    checksums: Option<String>,
+    /// Write rpub.toml alone; --rpub, --checksums and --force mean nothing then
     #[arg(long, env = "RPUB_NO_CI", value_parser = super::words::switch)]
     no_ci: bool,
 }
@@ -41,9 +45,13 @@ impl Args {
             env: world.env,
             events: &world.events,
             rpub: self.rpub,
+            checksums: self.checksums,
             ci: !self.no_ci,
         };
-        let mut found = init::look(asked).await?;
+        let mut found = tokio::select! {
+            found = init::look(asked) => found?,
+            () = world.cancel.cancelled() => return Err(Error::interrupted()),
+        };
         if let Some(starter) = found.starter.take() {
             let asks = !self.yes && ui::can_ask();
             found.starter = Some(if asks {

@@ -3,6 +3,8 @@
 
 /// Which images a Containerfile needs that are none of its own stages, and which one its published stage is on.
 pub mod bases;
+/// The checksums of rpub's own release.
+pub mod checksums;
 /// How hard layers are compressed.
 pub mod compression;
 /// What a Containerfile declares that must not get lost.

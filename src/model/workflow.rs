@@ -1,7 +1,10 @@
-//! Decides how the release workflow and its action read for a repository: branch, logins, and where rpub comes from.
+//! Decides how the release workflow and its action read for a repository: branch, logins, and which rpub it takes.
 //! Must never write a line that a name from outside could turn into another.
 
-use super::reference::Host;
+use super::{
+    checksums::{Checksums, VERSION},
+    reference::Host,
+};
 use std::{fmt, str::FromStr};
 
 /// How every file begins that may be written again.
@@ -12,11 +15,35 @@ pub const RELEASE: &str = ".github/workflows/release.yml";
 pub const ACTION: &str = ".github/actions/rpub/action.yml";
 
 const TEMPLATE: &str = include_str!("workflow/release.yml");
-const VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"));
 
-/// What the action's file says; it is the same everywhere.
-pub fn action() -> &'static str {
-    include_str!("../../.github/actions/rpub/action.yml")
+/// What the action's file says.
+pub fn action(program: &Program) -> String {
+    match program {
+        Program::Checkout => include_str!("../../.github/actions/rpub/action.yml").to_owned(),
+        Program::Release(slug, sums) => include_str!("workflow/action.yml")
+            .replace("@VERSION@", VERSION)
+            .replace("@REPOSITORY@", &slug.to_string())
+            .replace("@X86_64@", &sums.x86_64.hex())
+            .replace("@AARCH64@", &sums.aarch64.hex()),
+    }
+}
+
+/// The checksums that stand in an action, where it is the one for this version of these releases; None for any other text.
+pub fn pinned(text: &str, slug: &Slug) -> Option<Checksums> {
+    let sum = |arch: &str| {
+        let start = format!("{arch}) sum=");
+        let mut found = text
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix(&start));
+        format!("sha256:{}", found.next()?.strip_suffix(" ;;")?)
+            .parse()
+            .ok()
+    };
+    let sums = Checksums {
+        x86_64: sum("x86_64")?,
+        aarch64: sum("aarch64")?,
+    };
+    (action(&Program::Release(slug.clone(), sums)) == text).then_some(sums)
 }
 
 /// A repository on GitHub: `OWNER/NAME`.
@@ -58,8 +85,8 @@ impl fmt::Display for Slug {
 pub enum Program {
     /// It is built from the checkout, which is rpub's own.
     Checkout,
-    /// This version, as it was released there.
-    Release(Slug),
+    /// This version, as it was released there with these checksums.
+    Release(Slug, Checksums),
 }
 
 /// What differs between repositories.
@@ -71,18 +98,15 @@ pub struct Workflow {
     pub ghcr: bool,
     /// Whether images go to Docker Hub.
     pub docker_hub: bool,
-    /// Where rpub comes from.
-    pub program: Program,
 }
 
 impl Workflow {
     /// For images that go to these hosts.
-    pub fn new(branch: &str, hosts: &[Host], program: Program) -> Self {
+    pub fn new(branch: &str, hosts: &[Host]) -> Self {
         Workflow {
             branch: branch.to_owned(),
             ghcr: hosts.iter().any(|host| host.as_str() == "ghcr.io"),
             docker_hub: hosts.iter().any(Host::is_docker_hub),
-            program,
         }
     }
 
@@ -94,9 +118,6 @@ impl Workflow {
                 lines.extend(self.credentials());
             } else if let Some(line) = line.strip_prefix("@GHCR@") {
                 lines.extend(self.ghcr.then(|| line.to_owned()));
-            } else if let Some(line) = line.strip_prefix("@RPUB@") {
-                lines.extend(self.with());
-                lines.push(line.to_owned());
             } else {
                 lines.push(line.replace("@BRANCH@", &pattern(&self.branch)));
             }
@@ -125,18 +146,6 @@ impl Workflow {
         }
         let line = |(name, value)| format!("          {name}: ${{{{ {value} }}}}");
         found.into_iter().map(line).collect()
-    }
-
-    /// What the action is told.
-    fn with(&self) -> Vec<String> {
-        match &self.program {
-            Program::Checkout => Vec::new(),
-            Program::Release(slug) => vec![
-                "        with:".to_owned(),
-                format!("          version: {VERSION}"),
-                format!("          repository: {slug}"),
-            ],
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Decides what `rpub init` finds in a folder, and which files it may write there.
 //! Must never write anything before every file was looked at, nor over what somebody else wrote unasked.
 
-use super::{git::Git, plan::Env, whole};
+use super::{git::Git, own_release, plan::Env, whole};
 use crate::{
     config,
     error::{Error, Result},
@@ -19,8 +19,9 @@ use std::{
     sync::Arc,
 };
 
-/// Where this rpub's own releases are, if it is one of them (`scripts/release-binaries`).
-const RELEASES: Option<&str> = option_env!("RPUB_REPOSITORY");
+/// What GitHub's runners set to their server, where the action looks for rpub's releases.
+const SERVER: &str = "GITHUB_SERVER_URL";
+const GITHUB: &str = "https://github.com";
 
 /// What the user asked for, and the world around.
 pub struct Asked<'a> {
@@ -34,6 +35,8 @@ pub struct Asked<'a> {
     pub events: &'a Events,
     /// Whose releases of rpub the workflow takes.
     pub rpub: Option<Slug>,
+    /// Where the checksums of its programs are; those of the release itself where nothing is said.
+    pub checksums: Option<String>,
     /// Whether a workflow is wanted.
     pub ci: bool,
 }
@@ -58,12 +61,9 @@ pub async fn look(asked: Asked<'_>) -> Result<Found> {
         .map_err(|e| Error::io("find the configuration", asked.config, &e))?;
     let folder = config.parent().unwrap_or(Path::new("/")).to_owned();
     let git = Git::open(&folder)?;
-    let program = if asked.ci {
+    if asked.ci {
         check_place(&config, git.as_ref())?;
-        Some(program(&folder, asked.rpub)?)
-    } else {
-        None
-    };
+    }
     let web = git.as_ref().and_then(Git::source);
     // https://HOST/OWNER/…/NAME
     let path: Vec<&str> = web.iter().flat_map(|web| web.split('/').skip(3)).collect();
@@ -94,6 +94,19 @@ pub async fn look(asked: Asked<'_>) -> Result<Found> {
             images,
         })
     };
+    // Last, because it may ask the network.
+    let program = if asked.ci {
+        let server = (asked.env)(SERVER).filter(|server| !server.is_empty());
+        let wanted = own_release::Wanted {
+            rpub: asked.rpub,
+            checksums: asked.checksums.as_deref(),
+            server: server.as_deref().unwrap_or(GITHUB),
+            events: asked.events,
+        };
+        Some(own_release::program(&folder, wanted).await?)
+    } else {
+        None
+    };
     Ok(Found {
         config,
         folder,
@@ -123,28 +136,6 @@ fn check_place(config: &Path, git: Option<&Git<'_>>) -> Result<()> {
         return Err(Error::usage(what, place, hint));
     }
     Ok(())
-}
-
-fn program(folder: &Path, asked: Option<Slug>) -> Result<Program> {
-    if let Some(slug) = asked {
-        return Ok(Program::Release(slug));
-    }
-    let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
-    let manifest: Option<toml::Table> = manifest.parse().ok();
-    let name = manifest
-        .as_ref()
-        .and_then(|m| m.get("package")?.get("name")?.as_str());
-    if name == Some(env!("CARGO_PKG_NAME")) {
-        return Ok(Program::Checkout);
-    }
-    let known = RELEASES.and_then(|text| text.parse().ok());
-    known.map(Program::Release).ok_or_else(|| {
-        Error::usage(
-            "this rpub was built by hand, and knows of no release that CI could take",
-            "--rpub",
-            "name the repository with rpub's releases: rpub init --rpub OWNER/NAME",
-        )
-    })
 }
 
 fn images<'n>(
@@ -217,11 +208,11 @@ pub fn write(found: &Found, force: bool) -> Result<InitDocument> {
         })
         .collect();
     if let Some(program) = &found.program {
-        let release = Workflow::new(&found.branch, &hosts, program.clone());
+        let release = Workflow::new(&found.branch, &hosts);
         let mut foreign = Vec::new();
         for (path, text) in [
             (workflow::RELEASE, release.text()),
-            (workflow::ACTION, workflow::action().to_owned()),
+            (workflow::ACTION, workflow::action(program)),
         ] {
             let Some(done) = what_to_do(&found.folder.join(path), &text, force)? else {
                 foreign.push(path);
@@ -292,7 +283,8 @@ fn purpose(path: &str) -> &'static str {
 
 /// What will be done with a file that shall have this text; `None` where it is somebody else's.
 fn what_to_do(path: &Path, text: &str, force: bool) -> Result<Option<Done>> {
-    match std::fs::read(path) {
+    // One byte more than it shall have: the repository may hold a file, or a link to one, that never ends.
+    match own_release::beginning(path, text.len() as u64 + 1) {
         Ok(there) if there == text.as_bytes() => Ok(Some(Done::Unchanged)),
         Ok(there) => {
             let ours = force || there.starts_with(workflow::HEADER.as_bytes());

@@ -11,6 +11,8 @@ mod formers;
 mod git;
 /// Where the layers of bases are.
 pub mod origins;
+/// Which release of rpub a workflow takes.
+mod own_release;
 /// What may go of one repository, one at a time.
 mod prune;
 /// Digest records in a folder.

@@ -24,6 +24,7 @@ mod transport;
 
 pub use credentials::{Credential, CredentialSource, Environment};
 pub use remote::Remote;
+pub(crate) use transport::describe;
 
 use crate::error::Error;
 use crate::events::Events;

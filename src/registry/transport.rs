@@ -316,7 +316,7 @@ fn length(call: &Call) -> Option<u64> {
 }
 
 /// What broke, in words that say which part it was; never the URL, which can hold secrets.
-pub(super) fn describe(error: &reqwest::Error) -> String {
+pub(crate) fn describe(error: &reqwest::Error) -> String {
     let mut last: &(dyn std::error::Error + 'static) = error;
     let mut next = error.source();
     while let Some(source) = next {

@@ -5,6 +5,7 @@
 mod architecture;
 mod bad_input;
 mod cache;
+mod ci;
 mod cli;
 mod docs;
 mod failures;
