@@ -42,6 +42,7 @@ impl Args {
             events: &world.events,
             rpub: self.rpub,
             ci: !self.no_ci,
+            grants: global.granted.into(),
         };
         let mut found = init::look(asked).await?;
         if let Some(starter) = found.starter.take() {
