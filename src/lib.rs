@@ -17,6 +17,9 @@ pub mod error;
 /// What the pipeline says while it works; `ui` is the only one who turns it into text.
 pub mod events;
 
+/// How files are read that others wrote, and how far what they name may lead.
+pub mod files;
+
 /// `rpub.toml`, read and checked; every mistake is named with its line.
 pub mod config;
 

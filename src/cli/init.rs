@@ -47,6 +47,7 @@ impl Args {
             rpub: self.rpub,
             checksums: self.checksums,
             ci: !self.no_ci,
+            grants: global.granted.into(),
         };
         let mut found = tokio::select! {
             found = init::look(asked) => found?,

@@ -24,14 +24,18 @@ mod words;
 pub use about::asked as about;
 
 use crate::{
-    config,
+    config::{self, Grants},
     error::{Error, Result},
     events::Events,
-    model::{fault::Policy, plan::Plan, platform::Platform, spec::Destination},
+    model::{
+        allow::Allow, api::RegistryApi, fault::Policy, plan::Plan, platform::Platform,
+        spec::Destination,
+    },
     pipeline::{
         build::Wanted,
         context::{Clock, Context, Timeouts},
         plan::{Asked, Env},
+        stores,
     },
     ui::{Answer, Color, Format, Style},
 };
@@ -110,6 +114,42 @@ struct Global {
     color: Color,
     #[command(flatten)]
     retries: Retries,
+    #[command(flatten)]
+    granted: Granted,
+}
+
+/// What the files of a repository may do that they may not by themselves.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What a repository may do")]
+struct Granted {
+    /// Let rpub.toml name a path outside of its repository: fs.read=PATH, fs.write=PATH, fs=PATH; repeatable
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHAT",
+        env = "RPUB_ALLOW",
+        value_delimiter = ','
+    )]
+    allow: Vec<Allow>,
+    /// Where a registry's service has its API, so that the registry's login may go there; repeatable
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        value_name = "HOST=URL",
+        env = "RPUB_REGISTRY_API",
+        value_delimiter = ','
+    )]
+    registry_api: Vec<RegistryApi>,
+}
+
+impl From<Granted> for Grants {
+    fn from(granted: Granted) -> Grants {
+        Grants {
+            apis: granted.registry_api,
+            allow: granted.allow,
+        }
+    }
 }
 
 /// Over `[retry]` of the configuration.
@@ -226,14 +266,22 @@ impl Cli {
 impl Global {
     /// The configuration with the flags over it.
     fn context(self, world: World) -> Result<Context> {
-        let mut spec = config::load(&self.config, &*world.env)?;
-        if !self.to.is_empty() {
+        let grants = Grants::from(self.granted);
+        let mut spec = config::load(&self.config, &*world.env, &grants)?;
+        let typed = !self.to.is_empty();
+        if typed {
             spec.destinations = self.to;
+        }
+        for registry in spec.registries_mut() {
+            let typed = grants.apis.iter().find(|typed| typed.host == registry.host);
+            registry.api = typed.map(|typed| typed.api.clone()).or(registry.api.take());
         }
         self.retries.over(&mut spec.retry);
         let config = std::path::absolute(&self.config)
             .map_err(|e| Error::io("find the configuration", &self.config, &e))?;
         let folder = config.parent().unwrap_or(Path::new("/")).to_owned();
+        let home = (world.env)("HOME").map(PathBuf::from);
+        stores::check(&spec, &folder, home.as_deref(), &grants, typed)?;
         Ok(Context {
             spec,
             folder,

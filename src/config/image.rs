@@ -3,13 +3,17 @@
 
 use super::mistakes::Mistakes;
 use super::reader::{self, Table, Value};
+use super::{Found, Kind};
 use crate::model::{platform::Platform, reference::RepositoryName, spec::ImageSpec};
+
+/// They lie in the context, or their names behind a Containerfile's.
+const IGNORE_FILES: [&str; 2] = [".containerignore", ".dockerignore"];
 
 /// One `[[image]]`, and where its name stands.
 pub(super) fn image(
     mut table: Table<'_, '_>,
     mistakes: &Mistakes<'_>,
-    exists: &dyn Fn(&str, bool) -> bool,
+    look: &dyn Fn(&str, Kind) -> Found,
 ) -> Option<(ImageSpec, Option<std::ops::Range<usize>>)> {
     let name_at = table.value_span("name");
     let name = table.required_parsed::<RepositoryName>("name");
@@ -18,12 +22,27 @@ pub(super) fn image(
     let description = table.string("description").map(|v| v.text);
     let args = table.strings_by_key("args");
     let labels = table.strings_by_key("labels");
-    if let Some(context) = context.as_ref().filter(|c| !exists(&c.text, true)) {
-        mistakes.add(
-            context.span.clone(),
-            format!("context: there is no folder {:?}", context.text),
-            "name a folder, relative to rpub.toml",
-        );
+    if let Some(context) = &context {
+        match look(&context.text, Kind::Folder) {
+            Found::There => {}
+            Found::Missing => mistakes.add(
+                context.span.clone(),
+                format!("context: there is no folder {:?}", context.text),
+                "name a folder, relative to rpub.toml",
+            ),
+            Found::Outside(what, hint) => mistakes.add(
+                context.span.clone(),
+                format!("context: {:?} {what}", context.text),
+                &hint,
+            ),
+        }
+    }
+    let folder = context.as_ref().map_or(".", |context| &context.text);
+    for file in IGNORE_FILES {
+        let file = format!("{folder}/{file}");
+        if let Found::Outside(what, hint) = look(&file, Kind::FileIfAny) {
+            table.mistake("context", &format!("{file:?} {what}"), &hint);
+        }
     }
     let asked = table.parsed_list_spanned::<Platform>("platforms");
     let files = containerfiles(&mut table);
@@ -78,12 +97,8 @@ pub(super) fn image(
                 "remove one of them",
             );
         }
-        if !exists(&file.text, false) && !reported.contains(&file.text) {
-            mistakes.add(
-                file.span.clone(),
-                format!("containerfile: there is no file {:?}", file.text),
-                "name the Containerfile, relative to rpub.toml",
-            );
+        if !reported.contains(&file.text) {
+            containerfile(&file, mistakes, look);
             reported.push(file.text.clone());
         }
         checked.push((platform, file.text));
@@ -99,6 +114,27 @@ pub(super) fn image(
         description,
     };
     Some((spec, name_at))
+}
+
+/// Whether a Containerfile is there, and neither it nor its ignore file is somebody else's.
+fn containerfile(file: &Value, mistakes: &Mistakes<'_>, look: &dyn Fn(&str, Kind) -> Found) {
+    let complain = |what: String, hint: &str| {
+        mistakes.add(file.span.clone(), format!("containerfile: {what}"), hint);
+    };
+    match look(&file.text, Kind::File) {
+        Found::There => {}
+        Found::Missing => complain(
+            format!("there is no file {:?}", file.text),
+            "name the Containerfile, relative to rpub.toml",
+        ),
+        Found::Outside(what, hint) => complain(format!("{:?} {what}", file.text), &hint),
+    }
+    for ignore in IGNORE_FILES {
+        let beside = format!("{}{ignore}", file.text);
+        if let Found::Outside(what, hint) = look(&beside, Kind::FileIfAny) {
+            complain(format!("{beside:?} {what}"), &hint);
+        }
+    }
 }
 
 enum Containerfiles {

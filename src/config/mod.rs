@@ -4,25 +4,29 @@
 mod image;
 mod mistakes;
 mod reader;
+mod registry;
 mod schema;
 
 use crate::{
     error::{Error, Result},
+    files::{self, Fence},
     model::{
+        allow::{Access, Allow},
+        api::RegistryApi,
         compression::CompressionLevel,
         fault::Policy,
-        reference::RepositoryName,
-        spec::{
-            BadDestination, Destination, ImageSpec, PruneRules, RegistrySpec, Service, Span, Spec,
-        },
+        spec::{Destination, ImageSpec, PruneRules, Span, Spec},
         tags::{LatestRule, TagRules, Template, Variable},
     },
 };
 use image::image;
 use mistakes::Mistakes;
-use reader::{Either, Table, Value};
+use reader::{Either, Table};
 pub use schema::text as schema;
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// The file's usual name.
 pub const FILE: &str = "rpub.toml";
@@ -35,11 +39,61 @@ const LATEST: &[&str] = &["release", "branch:main"];
 /// The tags of any other ref then.
 const MANUAL: &[&str] = &["manual-{{sha}}"];
 
+/// What the user grants a file of the repository beyond what it may do by itself: on the command line alone.
+#[derive(Debug, Clone, Default)]
+pub struct Grants {
+    /// `--registry-api`: where services have their APIs, whatever the file says.
+    pub apis: Vec<RegistryApi>,
+    /// `--allow`: where the file's paths may lead outside of the repository.
+    pub allow: Vec<Allow>,
+}
+
+/// What stands outside of the file, and what it is checked against.
+struct Outside<'a> {
+    env: &'a dyn Fn(&str) -> Option<String>,
+    apis: &'a [RegistryApi],
+    look: &'a dyn Fn(&str, Kind) -> Found,
+}
+
+/// What a path of the file must be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Folder,
+    File,
+    /// It need not be there.
+    FileIfAny,
+}
+
+/// What a path of the file is.
+enum Found {
+    There,
+    Missing,
+    /// Where it leads, in words; and what to do.
+    Outside(String, String),
+}
+
 /// Reads the file at `path`; `env` looks environment variables up for `${NAME}` in namespaces.
 ///
-/// Whether the Containerfiles and folders that it names are there is checked too, relative to the file's folder.
-pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Spec> {
-    let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
+/// Whether the Containerfiles and folders that it names are there is checked too, relative to the file's folder; and that
+/// none of them leads out of the repository, but for what `grants` allow.
+pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>, grants: &Grants) -> Result<Spec> {
+    let root = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let home = env("HOME").map(PathBuf::from);
+    let fence = Fence::around(root, home.as_deref(), &grants.allow);
+    let outside = |path: &Path| {
+        let out = fence.leads_out(path, Access::Read)?;
+        let (real, top) = (out.real.display(), out.top.display());
+        let what = format!("leads to {real}, out of {top}");
+        Some((what, format!("add {} if that is meant", out.switch)))
+    };
+    if let Some((what, hint)) = outside(path) {
+        let what = format!("{FILE} {what}");
+        return Err(Error::usage(what, path.display().to_string(), hint));
+    }
+    let text = files::text(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Error::usage(
             format!("there is no {FILE}"),
             path.display().to_string(),
@@ -52,16 +106,25 @@ pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Spec> {
         ),
         _ => Error::io("read it", path, &error),
     })?;
-    let root = path.parent().unwrap_or(Path::new("."));
-    let exists = |relative: &str, folder: bool| {
+    let look = |relative: &str, kind: Kind| {
         let path = root.join(relative);
-        if folder {
-            path.is_dir()
-        } else {
-            path.is_file()
+        let there = match kind {
+            Kind::Folder => path.is_dir(),
+            Kind::File => path.is_file(),
+            Kind::FileIfAny => true,
+        };
+        match outside(&path) {
+            Some((what, hint)) => Found::Outside(what, hint),
+            None if there => Found::There,
+            None => Found::Missing,
         }
     };
-    parse(&text, &path.display().to_string(), env, &exists)
+    let outside = Outside {
+        env,
+        apis: &grants.apis,
+        look: &look,
+    };
+    checked(&text, &path.display().to_string(), &outside)
 }
 
 /// Reads the text of an rpub.toml; `exists(path, is_folder)` tells whether what it names is there.
@@ -71,17 +134,26 @@ pub fn parse(
     env: &dyn Fn(&str) -> Option<String>,
     exists: &dyn Fn(&str, bool) -> bool,
 ) -> Result<Spec> {
+    let look = |path: &str, kind| match kind {
+        Kind::FileIfAny => Found::There,
+        _ if exists(path, kind == Kind::Folder) => Found::There,
+        _ => Found::Missing,
+    };
+    let outside = Outside {
+        env,
+        apis: &[],
+        look: &look,
+    };
+    checked(text, name, &outside)
+}
+
+fn checked(text: &str, name: &str, outside: &Outside<'_>) -> Result<Spec> {
     let mistakes = Mistakes::new(name, text);
-    let spec = read(text, &mistakes, env, exists);
+    let spec = read(text, &mistakes, outside);
     mistakes.into_result(spec)
 }
 
-fn read(
-    text: &str,
-    mistakes: &Mistakes<'_>,
-    env: &dyn Fn(&str) -> Option<String>,
-    exists: &dyn Fn(&str, bool) -> bool,
-) -> Option<Spec> {
+fn read(text: &str, mistakes: &Mistakes<'_>, outside: &Outside<'_>) -> Option<Spec> {
     let document = match toml::de::DeTable::parse(text) {
         Ok(document) => document,
         Err(error) => {
@@ -106,13 +178,14 @@ fn read(
     let prune = prune_rules(&mut file);
     let mut destinations = Vec::new();
     for registry in file.tables("registry") {
-        destinations.extend(destination(registry, mistakes, env).map(Destination::Registry));
+        let read = registry::destination(registry, mistakes, outside);
+        destinations.extend(read.map(Destination::Registry));
     }
     let mut images: Vec<ImageSpec> = Vec::new();
     let nothing_to_do = file.nothing_in("image");
     for table in file.tables("image") {
         let at = table.span();
-        let Some((image, name_at)) = image(table, mistakes, exists) else {
+        let Some((image, name_at)) = image(table, mistakes, outside.look) else {
             continue;
         };
         if images.iter().any(|known| known.name == image.name) {
@@ -232,91 +305,6 @@ fn tag_rules(table: Option<Table<'_, '_>>) -> TagRules {
 fn parsed<T: std::str::FromStr>(patterns: &[&str]) -> Vec<T> {
     // Literals of this file, parsed by a test (`the_defaults_are_valid`).
     patterns.iter().filter_map(|p| p.parse().ok()).collect()
-}
-
-fn destination(
-    mut table: Table<'_, '_>,
-    mistakes: &Mistakes<'_>,
-    env: &dyn Fn(&str) -> Option<String>,
-) -> Option<RegistrySpec> {
-    let at = table.span();
-    let host = table.required_parsed("host");
-    let namespace = table.string("namespace");
-    let insecure = table.boolean("insecure");
-    let ca_file = table.string("ca_file").map(|v| v.text);
-    let service = table.parsed("service");
-    let api = table.string("api").map(|v| v.text);
-    table.finish();
-    let namespace = match namespace {
-        Some(value) => Some(expand(&value, mistakes, env)?),
-        None => None,
-    };
-    let host = host?;
-    let spec = RegistrySpec {
-        service: service.unwrap_or_else(|| Service::of(&host)),
-        host,
-        namespace,
-        insecure: insecure.unwrap_or(false),
-        ca_file,
-        api,
-    };
-    match spec.check() {
-        Ok(spec) => Some(spec),
-        Err(error) => {
-            let hint = match error {
-                BadDestination::Insecure(_) => "remove insecure = true",
-                _ => "add namespace = \"OWNER\"",
-            };
-            mistakes.add(at, error.to_string(), hint);
-            None
-        }
-    }
-}
-
-/// A namespace with its `${NAME}` filled in. A variable's value is lower-cased (GitHub owners have capitals, GHCR
-/// refuses them); what stands in the file itself is not, so that nobody is surprised.
-fn expand(
-    value: &Value,
-    mistakes: &Mistakes<'_>,
-    env: &dyn Fn(&str) -> Option<String>,
-) -> Option<RepositoryName> {
-    let mut out = String::new();
-    let mut rest = value.text.as_str();
-    while let Some((before, after)) = rest.split_once("${") {
-        let Some((name, after)) = after.split_once('}') else {
-            mistakes.add(
-                value.span.clone(),
-                "a } is missing".to_owned(),
-                "write ${NAME}",
-            );
-            return None;
-        };
-        let Some(found) = env(name).filter(|found| !found.is_empty()) else {
-            mistakes.add(
-                value.span.clone(),
-                format!("the environment has no {name}"),
-                &format!("set {name}, or write the namespace itself"),
-            );
-            return None;
-        };
-        out.push_str(before);
-        out.push_str(&found.to_lowercase());
-        rest = after;
-    }
-    out.push_str(rest);
-    match out.parse() {
-        Ok(name) => Some(name),
-        Err(error) => {
-            let lower = out.to_lowercase();
-            let hint = if lower.parse::<RepositoryName>().is_ok() {
-                format!("did you mean {lower:?}?")
-            } else {
-                "use the name of the account or organisation, in lower case".to_owned()
-            };
-            mistakes.add(value.span.clone(), format!("namespace: {error}"), &hint);
-            None
-        }
-    }
 }
 
 /// The environment that `${NAME}` reads in a real run.

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 const NAME: &str = "^[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*)*$";
 const NAMESPACE: &str = "^([a-z0-9._/-]|\\$\\{[^}]+\\})+$";
 const HOST: &str = "^(\\[[0-9A-Fa-f:.]+\\]|[a-z0-9][a-z0-9.-]*)(:[0-9]{1,5})?$";
+const API: &str = "^https?://";
 /// Not only white space.
 const SOMETHING: &str = "\\S";
 const TEMPLATE: &str = "^([A-Za-z0-9_]|\\{\\{ *(version|major|minor|patch|sha|branch) *\\}\\})([A-Za-z0-9_.-]|\\{\\{ *(version|major|minor|patch|sha|branch) *\\}\\})*$";
@@ -141,19 +142,20 @@ struct Registry {
     #[schemars(regex(pattern = HOST), example = &"ghcr.io", example = &"docker.io")]
     host: String,
     /// What stands before every image's name: the account or organisation, in lower case. ${NAME} is a variable of the
-    /// environment, whose value is lower-cased. Docker Hub wants one.
+    /// environment, whose value is lower-cased: of an account or a project, or `RPUB_VAR_…`. Docker Hub wants one.
     #[schemars(regex(pattern = NAMESPACE), example = &"${GITHUB_REPOSITORY_OWNER}")]
     namespace: Option<String>,
     /// Plain HTTP: for a registry on this machine alone.
     #[schemars(extend("default" = false))]
     insecure: Option<bool>,
-    /// A file of further certificate authorities, PEM.
+    /// A file of further certificate authorities, PEM; not for ghcr.io and docker.io.
     #[schemars(regex(pattern = SOMETHING))]
     ca_file: Option<String>,
     /// Who runs it, where the host does not tell: what can be asked and deleted there depends on it.
     service: Option<Service>,
-    /// That service's own API, where it is not at its usual place: https, or plain HTTP on this machine.
-    #[schemars(regex(pattern = SOMETHING))]
+    /// That service's own API, where it is not at its usual place: https, or plain HTTP on this machine. Its host is the
+    /// registry's, or one is within the other's domain; any other is named by --registry-api. Not for ghcr.io and docker.io.
+    #[schemars(regex(pattern = API), example = &"https://github.example.com/api/v3")]
     api: Option<String>,
 }
 
@@ -185,7 +187,7 @@ struct Image {
     /// The label org.opencontainers.image.description.
     #[schemars(regex(pattern = SOMETHING))]
     description: Option<String>,
-    /// The build context: a folder, relative to rpub.toml.
+    /// The build context: a folder, relative to rpub.toml. Outside of the repository it needs --allow.
     #[schemars(regex(pattern = SOMETHING), extend("default" = "."))]
     context: Option<String>,
     /// What builds it, relative to rpub.toml; one for all platforms, or one for each.
@@ -197,7 +199,7 @@ struct Image {
     /// The stage to publish; without it, the last one.
     #[schemars(regex(pattern = SOMETHING))]
     target: Option<String>,
-    /// Build arguments.
+    /// Build arguments. No place for secrets: every user of the machine can read them, and they stay in the image.
     args: Option<BTreeMap<String, String>>,
     /// Labels, over those that rpub makes.
     labels: Option<BTreeMap<String, String>>,

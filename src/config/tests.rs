@@ -2,6 +2,7 @@
 //! Must never accept a file that only looks right.
 
 use super::*;
+use crate::model::reference::RepositoryName;
 
 const GOOD: &str = r#"
 source   = "https://github.com/OWNER/REPO"

@@ -1,6 +1,10 @@
 //! Decides everything that can be decided without touching the world.
 //! Must never import tokio, HTTP, files or processes; `tests/architecture.rs` holds it to that.
 
+/// What `--allow` lets a repository name outside of itself.
+pub mod allow;
+/// To which API beside a registry a login may go.
+pub mod api;
 /// Which images a Containerfile needs that are none of its own stages, and which one its published stage is on.
 pub mod bases;
 /// The checksums of rpub's own release.

@@ -2,6 +2,7 @@
 //! Must never hold text that was not checked; `config` makes these values.
 
 use super::{
+    api::ApiAddress,
     compression::CompressionLevel,
     fault::Policy,
     platform::Platform,
@@ -29,6 +30,17 @@ pub struct Spec {
     pub prune: PruneRules,
     /// `compression_level`, if the file says it.
     pub compression_level: Option<CompressionLevel>,
+}
+
+impl Spec {
+    /// The registries that images go to.
+    pub fn registries_mut(&mut self) -> impl Iterator<Item = &mut RegistrySpec> {
+        let all = self.destinations.iter_mut();
+        all.filter_map(|destination| match destination {
+            Destination::Registry(registry) => Some(registry),
+            Destination::Directory(_) => None,
+        })
+    }
 }
 
 /// What is pruned, and what is kept.
@@ -97,8 +109,8 @@ pub struct RegistrySpec {
     pub ca_file: Option<String>,
     /// Whose rules it keeps beyond those of a registry.
     pub service: Service,
-    /// Where that service's own API is, if not at its usual place: https, or plain HTTP on this machine.
-    pub api: Option<String>,
+    /// Where that service's own API is, if not at its usual place.
+    pub api: Option<ApiAddress>,
 }
 
 /// Who runs a registry: what can be asked and deleted there depends on it.

@@ -2,24 +2,47 @@
 //! Must never change the repository, nor pass a remote's password on.
 
 use crate::error::{Error, Kind, Result};
-use std::{path::Path, process::Command};
+use std::{
+    collections::BTreeSet,
+    ffi::{OsStr, OsString},
+    os::unix::ffi::OsStrExt as _,
+    path::Path,
+    process::Command,
+};
 
 /// A git repository, asked through the `git` command.
 #[derive(Debug)]
 pub(super) struct Git<'a> {
     folder: &'a Path,
+    /// Which filters must not run; none where that is not known.
+    filters: Option<Vec<OsString>>,
 }
+
+/// What makes git run no program that a repository names, and so neither waits for one nor does what it wants.
+const HARMLESS: [(&str, &str); 7] = [
+    ("core.fsmonitor", "false"),
+    ("core.hooksPath", "/dev/null"),
+    ("core.pager", "cat"),
+    ("log.showSignature", "false"),
+    ("status.submoduleSummary", "false"),
+    ("diff.external", ""),
+    ("credential.helper", ""),
+];
 
 impl<'a> Git<'a> {
     /// The repository that `folder` is in; `None` where there is none, or no git.
     pub(super) fn open(folder: &'a Path) -> Result<Option<Git<'a>>> {
-        let git = Git { folder };
+        let mut git = Git {
+            folder,
+            filters: None,
+        };
         let output = match git.command(&["rev-parse", "--git-dir"]).output() {
             Ok(output) => output,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::io("run git", folder, &error)),
         };
         if output.status.success() {
+            git.filters = git.known_filters();
             return Ok(Some(git));
         }
         let said = String::from_utf8_lossy(&output.stderr);
@@ -40,13 +63,62 @@ impl<'a> Git<'a> {
         ))
     }
 
+    /// git with these arguments, so that nothing which the repository configures is run.
+    ///
+    /// A repository that was unpacked, not cloned, brings its own `.git/config`, and much in that names programs.
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new("git");
+        command.args(["--no-pager", "--no-optional-locks"]);
         command.arg("-C").arg(self.folder).args(args);
-        // Messages are matched above; locks would be a change.
-        command.env("LC_ALL", "C").env("GIT_OPTIONAL_LOCKS", "0");
-        command.stdin(std::process::Stdio::null());
+        // Messages are matched above.
         command
+            .env("LC_ALL", "C")
+            .stdin(std::process::Stdio::null());
+        // A partial clone fetches what it lacks, by a program that its remote names.
+        command
+            .env("GIT_ALLOW_PROTOCOL", "")
+            .env("GIT_NO_LAZY_FETCH", "1");
+        let filters = self.filters.iter().flatten().flat_map(|name| {
+            [("clean", ""), ("process", ""), ("required", "false")].map(|(key, value)| {
+                let parts = [
+                    OsStr::new("filter."),
+                    name,
+                    OsStr::new("."),
+                    OsStr::new(key),
+                ];
+                (parts.into_iter().collect::<OsString>(), value)
+            })
+        });
+        let fixed = HARMLESS.map(|(key, value)| (OsString::from(key), value));
+        // CI may have put something there, such as a safe.directory.
+        let first = std::env::var("GIT_CONFIG_COUNT").ok();
+        let first = first.and_then(|count| count.parse::<u32>().ok());
+        let mut count = u64::from(first.unwrap_or(0));
+        for (key, value) in fixed.into_iter().chain(filters) {
+            command.env(format!("GIT_CONFIG_KEY_{count}"), key);
+            command.env(format!("GIT_CONFIG_VALUE_{count}"), value);
+            count += 1;
+        }
+        command.env("GIT_CONFIG_COUNT", count.to_string());
+        command
+    }
+
+    /// The filters that any configuration has. Those of the user are no better: git-lfs runs what the repository's says.
+    fn known_filters(&self) -> Option<Vec<OsString>> {
+        let mut command = self.command(&["config", "--list", "--name-only", "--null"]);
+        let output = command
+            .output()
+            .ok()
+            .filter(|output| output.status.success())?;
+        // As bytes: a name need not be UTF-8.
+        let name = |key: &[u8]| {
+            let rest = key.strip_prefix(b"filter.")?;
+            let end = rest.iter().rposition(|byte| *byte == b'.')?;
+            Some(OsStr::from_bytes(&rest[..end]).to_owned())
+        };
+        let keys = output.stdout.split(|byte| *byte == 0);
+        let names: BTreeSet<OsString> = keys.filter_map(name).collect();
+        Some(names.into_iter().collect())
     }
 
     /// The trimmed output, where git succeeds and says something.
@@ -128,10 +200,19 @@ impl<'a> Git<'a> {
             .ok()
     }
 
-    /// Whether tracked files differ from HEAD.
+    /// Whether tracked files differ from HEAD; within submodules they are not looked at.
     pub(super) fn is_dirty(&self) -> bool {
-        self.ask(&["status", "--porcelain", "--untracked-files=no"])
-            .is_some()
+        if self.filters.is_none() {
+            return false;
+        }
+        // git would look into a submodule by its own configuration.
+        let args = [
+            "status",
+            "--porcelain",
+            "--untracked-files=no",
+            "--ignore-submodules=dirty",
+        ];
+        self.ask(&args).is_some()
     }
 
     /// The remote `origin` as a web address, without credentials.

@@ -1,9 +1,9 @@
 //! Decides what `rpub init` finds in a folder, and which files it may write there.
 //! Must never write anything before every file was looked at, nor over what somebody else wrote unasked.
 
-use super::{git::Git, own_release, plan::Env, whole};
+use super::{git::Git, own_release, plan::Env, stores, whole};
 use crate::{
-    config,
+    config::{self, Grants},
     error::{Error, Result},
     events::{Event, Events},
     model::{
@@ -39,6 +39,8 @@ pub struct Asked<'a> {
     pub checksums: Option<String>,
     /// Whether a workflow is wanted.
     pub ci: bool,
+    /// What rpub.toml may do beyond its repository.
+    pub grants: Grants,
 }
 
 /// What a folder has.
@@ -46,6 +48,7 @@ pub struct Found {
     config: PathBuf,
     folder: PathBuf,
     env: Arc<Env>,
+    grants: Grants,
     branch: String,
     owner: Option<String>,
     podman: Option<String>,
@@ -111,6 +114,7 @@ pub async fn look(asked: Asked<'_>) -> Result<Found> {
         config,
         folder,
         env: asked.env,
+        grants: asked.grants,
         branch,
         owner,
         podman: super::about::podman().ok(),
@@ -214,6 +218,7 @@ pub fn write(found: &Found, force: bool) -> Result<InitDocument> {
             (workflow::RELEASE, release.text()),
             (workflow::ACTION, workflow::action(program)),
         ] {
+            stores::check_folders(&found.folder, Path::new(path), &found.grants)?;
             let Some(done) = what_to_do(&found.folder.join(path), &text, force)? else {
                 foreign.push(path);
                 continue;
@@ -283,8 +288,7 @@ fn purpose(path: &str) -> &'static str {
 
 /// What will be done with a file that shall have this text; `None` where it is somebody else's.
 fn what_to_do(path: &Path, text: &str, force: bool) -> Result<Option<Done>> {
-    // One byte more than it shall have: the repository may hold a file, or a link to one, that never ends.
-    match own_release::beginning(path, text.len() as u64 + 1) {
+    match crate::files::read(path) {
         Ok(there) if there == text.as_bytes() => Ok(Some(Done::Unchanged)),
         Ok(there) => {
             let ours = force || there.starts_with(workflow::HEADER.as_bytes());
@@ -311,7 +315,7 @@ impl Found {
             .into_owned();
         let Some(starter) = &self.starter else {
             files.push((name, Done::Kept, String::new()));
-            return config::load(&self.config, &env);
+            return config::load(&self.config, &env, &self.grants);
         };
         let text = starter.text();
         let exists = |path: &str, _: bool| self.folder.join(path).exists();

@@ -55,6 +55,8 @@ pub mod push;
 pub mod release;
 /// A directory store is handed out.
 pub mod serve;
+/// Directory stores are where they seem to be.
+pub mod stores;
 /// What was superseded goes.
 pub mod superseded;
 /// What is published is read back.

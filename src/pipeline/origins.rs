@@ -45,7 +45,7 @@ pub async fn look(
         let image = plan.images.iter().find(|image| image.name() == *name);
         let file = image.and_then(|image| {
             let (_, file) = (image.spec.platforms.iter()).find(|(one, _)| one == *platform)?;
-            let text = std::fs::read_to_string(context.path(file)).ok()?;
+            let text = crate::files::text(&context.path(file)).ok()?;
             base(&text, &image.spec.args, image.spec.target.as_deref())
         });
         wanted.extend(file.map(|name| (name, (*platform).clone())));

@@ -4,6 +4,7 @@
 use crate::{
     error::{Error, Kind, Result},
     events::{Event, Events},
+    files,
     model::{
         checksums::{Checksums, VERSION, asset},
         digest::Digest,
@@ -13,14 +14,12 @@ use crate::{
     registry::describe,
 };
 use reqwest::{Client, Url, redirect::Policy};
-use std::{error::Error as _, io::Read as _, path::Path, time::Duration};
+use std::{error::Error as _, path::Path, time::Duration};
 
 /// Where this rpub's own releases are, if it is one of them (`scripts/release-binaries`).
 const RELEASES: Option<&str> = option_env!("RPUB_REPOSITORY");
 /// Two lines are far shorter, in bytes.
 const LIMIT: usize = 4096;
-/// No action and no Cargo.toml is longer, by far; in bytes.
-const FILE_LIMIT: u64 = 1024 * 1024;
 /// As many as a registry may send us on.
 const REDIRECTS: usize = 5;
 const CONNECT: Duration = Duration::from_secs(10);
@@ -100,30 +99,13 @@ fn checksums(text: &[u8], place: &str, events: &Events) -> Result<Checksums> {
 }
 
 fn from_file(path: &Path) -> Result<Vec<u8>> {
-    let failed = |error: &std::io::Error| Error::io("read the checksums", path, error);
-    let mut text = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(LIMIT as u64 + 1).read_to_end(&mut text))
-        .map_err(|e| failed(&e))?;
+    let text = files::read(path).map_err(|error| Error::io("read the checksums", path, &error))?;
     bounded(text, &path.display().to_string())
-}
-
-/// So many bytes of a file of the repository, at most.
-pub(super) fn beginning(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
-    // Opening a pipe would wait for ever.
-    if !path.metadata()?.is_file() {
-        return Err(std::io::Error::other("it is no ordinary file"));
-    }
-    let mut text = Vec::new();
-    let file = std::fs::File::open(path)?;
-    file.take(limit).read_to_end(&mut text)?;
-    Ok(text)
 }
 
 /// A file of the repository; nothing where it cannot be read.
 fn text_of(path: &Path) -> String {
-    let text = beginning(path, FILE_LIMIT).unwrap_or_default();
-    String::from_utf8(text).unwrap_or_default()
+    files::text(path).unwrap_or_default()
 }
 
 fn bounded(text: Vec<u8>, place: &str) -> Result<Vec<u8>> {

@@ -297,7 +297,7 @@ async fn check_child(
         }
     }
     // The Containerfile may be gone where another machine built; podman's checks have run there.
-    let declared = std::fs::read_to_string(context.path(file))
+    let declared = crate::files::text(&context.path(file))
         .is_ok_and(|text| containerfile::declares_healthcheck(&text, image.spec.target.as_deref()));
     if declared && !config.has_healthcheck() {
         return Err(wrong(target, format!("{digest} has lost its HEALTHCHECK")));

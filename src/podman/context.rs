@@ -3,6 +3,7 @@
 
 use super::left_out::{RESERVED, left_out};
 use crate::error::{Error, Kind, Result};
+use crate::files;
 use crate::model::ignore::Ignore;
 use bytes::{Bytes, BytesMut};
 use futures::Stream;
@@ -68,7 +69,7 @@ impl Context {
             let what = format!("there is no Containerfile to read: {error}");
             trouble(what, &wanted, "check `containerfile` in rpub.toml")
         })?;
-        let text = std::fs::read(&real).map_err(|error| unreadable(&wanted, &error))?;
+        let text = files::read(&real).map_err(|error| unreadable(&wanted, &error))?;
         let ignore = read_ignore(&root, &wanted)?;
         Ok(Context {
             left_out: as_folder.then(|| left_out(&root, &ignore)).flatten(),
@@ -157,7 +158,7 @@ fn read_ignore(root: &Path, containerfile: &Path) -> Result<Ignore> {
         root.join(".dockerignore"),
     ];
     for path in candidates {
-        let text = match std::fs::read(&path) {
+        let text = match files::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(unreadable(&path, &error)),

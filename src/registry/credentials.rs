@@ -3,6 +3,7 @@
 
 use super::helper;
 use crate::error::Error;
+use crate::files;
 use crate::model::doctor::registry::Login;
 use crate::model::fault::{Class, Fault};
 use crate::model::reference::{Host, RepositoryName};
@@ -81,7 +82,7 @@ impl CredentialSource {
     pub fn new(authfile: Option<PathBuf>, environment: Environment) -> Result<Self, Error> {
         if let Some(path) = &authfile {
             let place = path.display().to_string();
-            let text = std::fs::read_to_string(path).map_err(|error| {
+            let text = files::text(path).map_err(|error| {
                 let hint = "check the path, or make the file with podman login --authfile";
                 Error::usage(format!("cannot read the auth file: {error}"), &place, hint)
             })?;
@@ -147,7 +148,7 @@ impl CredentialSource {
                     format!("{}: {what}", path.display()),
                 )
             };
-            let text = match tokio::fs::read_to_string(&path).await {
+            let text = match files::text(&path) {
                 Ok(text) => text,
                 Err(error) if is_missing(&error) => continue,
                 Err(error) => return Err(broken(error.to_string())),

@@ -28,6 +28,7 @@ pub(crate) use transport::describe;
 
 use crate::error::Error;
 use crate::events::Events;
+use crate::model::api::ApiAddress;
 use crate::model::doctor::registry::Login;
 use crate::model::fault::{Class, Fault, Policy};
 use crate::model::reference::{Host, Place, Repository, RepositoryName};
@@ -81,7 +82,7 @@ pub struct Options {
     /// Whose rules it keeps beyond those of a registry.
     pub service: Service,
     /// Where that service's own API is, if not at its usual place.
-    pub api: Option<String>,
+    pub api: Option<ApiAddress>,
     /// How often and how soon to try again.
     pub policy: Policy,
     /// How long may be waited in all; shared by the registries of one release.

@@ -187,8 +187,8 @@ impl Transport {
         }
         if let Some(path) = &options.ca_file {
             let place = path.display().to_string();
-            let pem =
-                std::fs::read(path).map_err(|error| Error::io("read the CA file", path, &error))?;
+            let pem = crate::files::read(path)
+                .map_err(|error| Error::io("read the CA file", path, &error))?;
             let roots = reqwest::Certificate::from_pem_bundle(&pem)
                 .ok()
                 .filter(|roots| !roots.is_empty())

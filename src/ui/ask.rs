@@ -1,6 +1,7 @@
 //! Decides how a question looks on the terminal, and what an answer to it is.
 //! Must never ask where nobody sits.
 
+use super::plain::visible;
 use std::{
     fmt::Display,
     io::{IsTerminal as _, Write as _},
@@ -21,7 +22,7 @@ where
     loop {
         // Not locked while nobody types: Ctrl-C has something to say too.
         let mut out = std::io::stderr();
-        let _ = write!(out, "{question} [{default}] ");
+        let _ = write!(out, "{} ", visible(&format!("{question} [{default}]")));
         let _ = out.flush();
         let mut line = String::new();
         match std::io::stdin().read_line(&mut line) {

@@ -1,7 +1,7 @@
 //! Decides what a terminal shows of the work under way, as lines for a width: builds, registries, else the stage.
 //! Must never show a line wider than that, nor look at a clock.
 
-use super::{Style, line::printable, seconds, size, traffic::Traffic};
+use super::{Style, plain::printable, seconds, size, traffic::Traffic};
 use crate::{
     events::{Event, Stage},
     model::platform::Platform,

@@ -1,7 +1,7 @@
 //! Decides how an error is told: what failed, the last lines of what failed, where, what caused it, what to do next.
 //! Must never print a Rust Debug form.
 
-use super::Style;
+use super::{Style, plain::visible};
 use crate::error::{Error, Kind};
 use std::fmt::Write as _;
 
@@ -9,21 +9,36 @@ use std::fmt::Write as _;
 pub(super) fn text(error: &Error, style: Style) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
-    let _ = writeln!(out, "{} {}", style.paint("1;31", "error:"), error.what);
+    let _ = writeln!(
+        out,
+        "{} {}",
+        style.paint("1;31", "error:"),
+        visible(&error.what)
+    );
     for line in &error.tail {
         let bar = style.paint("31", "  |");
-        let _ = writeln!(out, "{bar} {line}");
+        let _ = writeln!(out, "{bar} {}", visible(line));
     }
     if !error.place.is_empty() {
-        let _ = writeln!(out, "{} {}", style.paint("1", "   at:"), error.place);
+        let _ = writeln!(
+            out,
+            "{} {}",
+            style.paint("1", "   at:"),
+            visible(&error.place)
+        );
     }
     // Most causes are said already.
     let news = |cause: &&String| style.verbosity > 0 && !error.what.contains(cause.as_str());
     for cause in error.causes.iter().filter(news) {
-        let _ = writeln!(out, "{} {cause}", style.paint("1", "cause:"));
+        let _ = writeln!(out, "{} {}", style.paint("1", "cause:"), visible(cause));
     }
     if error.kind != Kind::Interrupted || !error.hint.is_empty() {
-        let _ = writeln!(out, "{} {}", style.paint("1;36", " next:"), error.hint);
+        let _ = writeln!(
+            out,
+            "{} {}",
+            style.paint("1;36", " next:"),
+            visible(&error.hint)
+        );
     }
     out
 }
@@ -153,6 +168,20 @@ mod tests {
             assert!(said.insert(parts[0].1.to_owned()), "said of two: {text}");
         }
         assert_eq!(said.len(), 10);
+    }
+
+    #[test]
+    fn no_part_of_an_error_reaches_a_terminal_as_anything_but_text() {
+        let evil = "a\u{1b}[2J\u{202e}\u{9b}b";
+        let mut error = Error::new(Kind::Build, evil, evil, evil).with_tail(vec![evil.to_owned()]);
+        error.causes = vec![format!("{evil}!")];
+        let told = text(&error, Style::plain(1));
+        assert_eq!(
+            told.matches("a\\u{1b}[2J\\u{202e}\\u{9b}b").count(),
+            5,
+            "{told}"
+        );
+        assert!(!told.replace('\n', "").contains(crate::ui::plain::hides));
     }
 
     #[test]

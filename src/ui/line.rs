@@ -1,7 +1,11 @@
 //! Decides the line that an event is told in, where it is told in one: on a log always, above live lines if it lasts.
 //! Must never pass on what moves a terminal's cursor.
 
-use super::{Style, seconds, size};
+use super::{
+    Style,
+    plain::{printable, visible},
+    seconds, size,
+};
 use crate::events::{Event, Sent};
 
 /// Where lines go.
@@ -91,7 +95,7 @@ pub(super) fn line(event: &Event, style: Style, sort: Sort) -> Option<String> {
             ..
         } => {
             let wait = seconds(delay.as_secs_f64());
-            let reason = printable(reason);
+            let reason = visible(reason);
             let text = format!("{indent}{host}: {reason}; trying again in {wait}");
             // Quiet or not, a log shows why nothing happens; on a terminal the registry's own line does.
             let needed = if sort == Sort::AboveLive { 1 } else { -1 };
@@ -99,26 +103,11 @@ pub(super) fn line(event: &Event, style: Style, sort: Sort) -> Option<String> {
         }
         Event::Warning(text) => (
             -1,
-            format!("{} {}", style.paint("1;33", "warning:"), lines(text)),
+            format!("{} {}", style.paint("1;33", "warning:"), visible(text)),
         ),
-        Event::Note(text) => (0, format!("{indent}{}", lines(text))),
+        Event::Note(text) => (0, format!("{indent}{}", visible(text))),
     };
     (style.verbosity >= needed).then_some(text)
-}
-
-/// A line of somebody else's output, without what would move the cursor, or turn the order of letters.
-pub(super) fn printable(line: &str) -> String {
-    let harmless = |c: &char| {
-        let turns = matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        (!c.is_control() || *c == '\t') && !turns
-    };
-    line.chars().filter(harmless).collect()
-}
-
-/// The same for a text of several lines.
-fn lines(text: &str) -> String {
-    let lines: Vec<String> = text.lines().map(printable).collect();
-    lines.join("\n")
 }
 
 #[cfg(test)]
@@ -147,7 +136,7 @@ mod tests {
             Style::plain(0),
             Sort::Log,
         );
-        assert_eq!(warning.unwrap(), "warning: a[Ab\nc");
+        assert_eq!(warning.unwrap(), "warning: a\\u{1b}[A\\rb\nc");
     }
 
     #[test]

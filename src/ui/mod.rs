@@ -8,6 +8,7 @@ mod doctor;
 mod failure;
 mod github;
 mod line;
+mod plain;
 mod progress;
 mod pruned;
 mod rate;
@@ -106,7 +107,14 @@ pub fn print(answer: &Answer, format: Format, style: Style, github: Option<&GitH
         Format::Json | Format::GithubMatrix => answer.json(),
     };
     // What rpub itself wrote for another program is no command, and must not be changed.
-    if github.is_some() && !matches!(answer, Answer::Text(_)) {
+    let is_text = matches!(answer, Answer::Text(_));
+    if !is_text {
+        text = match format {
+            Format::Human => plain::visible(&text),
+            Format::Json | Format::GithubMatrix => plain::json(&text),
+        };
+    }
+    if github.is_some() && !is_text {
         let harmless = github::harmless(&text);
         if harmless != text {
             text = match format {
@@ -160,18 +168,31 @@ pub fn leave_report(
     };
     let line = match github {
         Some(_) => github::warning(&error.to_string()),
-        None => format!("{} {error}", style.paint("1;33", "warning:")),
+        None => {
+            let error = plain::visible(&error.to_string());
+            format!("{} {error}", style.paint("1;33", "warning:"))
+        }
     };
     tell(&[line]);
 }
 
 /// What clap has to say: help and version on stdout, a wrong word on stderr; for GitHub also an annotation.
 pub fn print_words(error: &clap::Error, github: Option<&GitHub>) {
-    let Some(github) = github.filter(|_| error.use_stderr()) else {
+    if !error.use_stderr() {
         let _ = error.print();
         return;
-    };
+    }
     let text = error.render().to_string();
+    let Some(github) = github else {
+        // As clap paints it, but for words that would paint themselves.
+        let told = plain::visible(&text);
+        if told == text {
+            let _ = error.print();
+        } else {
+            tell(&[told.trim_end().to_owned()]);
+        }
+        return;
+    };
     let mut lines = vec![github::harmless(text.trim_end())];
     lines.extend(github.failure(&failure::of_words(&text)));
     tell(&lines);
@@ -193,12 +214,13 @@ pub struct Log {
 
 impl std::io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        // tracing hands over whole events.
+        let text = plain::log(&String::from_utf8_lossy(bytes));
         if self.github {
-            // tracing hands over whole events.
-            let text = github::harmless(&String::from_utf8_lossy(bytes));
+            let text = github::harmless(&text);
             std::io::stderr().lock().write_all(text.as_bytes())?;
         } else {
-            screen::aside(|| std::io::stderr().lock().write_all(bytes))?;
+            screen::aside(|| std::io::stderr().lock().write_all(text.as_bytes()))?;
         }
         Ok(bytes.len())
     }

@@ -127,16 +127,19 @@ fn allowed(room: &str) -> &'static [&'static str] {
     const LEAVES: &[&str] = &["model", "error", "events"];
     match room {
         "model" | "error" | "events" => &["model"],
-        "config" => &["model", "error"],
+        "files" => &["model"],
+        "config" => &["model", "error", "files"],
         "target" => &["model", "events"],
         "retry" => LEAVES,
-        "podman" => &["model", "error", "events", "podman"],
+        "podman" => &["model", "error", "events", "files", "podman"],
         "relay" => &["model", "error", "events", "target", "retry", "relay"],
-        "registry" => &["model", "error", "events", "target", "retry", "registry"],
+        "registry" => &[
+            "model", "error", "events", "files", "target", "retry", "registry",
+        ],
         "store" => &["model", "error", "events", "target", "store"],
         "pipeline" => &[
-            "model", "error", "events", "config", "target", "retry", "podman", "relay", "registry",
-            "store", "pipeline",
+            "model", "error", "events", "config", "files", "target", "retry", "podman", "relay",
+            "registry", "store", "pipeline",
         ],
         "ui" => &["model", "error", "events", "ui"],
         "cli" => &[

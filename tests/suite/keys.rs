@@ -216,7 +216,7 @@ const RIGHT: &[&str] = &[
     "[tags]\nlatest = [\"branch:feature/x\"]\n",
     "[[registry]]\nhost = \"[::1]:5000\"\ninsecure = true\n",
     "[[registry]]\nhost = \"localhost:5000\"\nnamespace = \"a/b-${GITHUB_REPOSITORY_OWNER}/c__d\"\n",
-    "[[registry]]\nhost = \"reg.example.org\"\nservice = \"docker-hub\"\n",
+    "[[registry]]\nhost = \"reg.example.org\"\nservice = \"docker-hub\"\napi = \"https://hub.reg.example.org\"\n",
     "[[image]]\nname = \"a.b/c--d/e_f\"\nplatforms = [\"linux/arm/v7\", \"linux/arm64\"]\n",
     "[[image]]\nname = \"x\"\ncontainerfile = { \"linux/s390x\" = \"F\" }\n",
     "[[image]]\nname = \"x\"\ncontainerfile = \"F\"\nplatforms = [\"linux/386\"]\nargs = {}\n",

@@ -10,6 +10,7 @@ mod cli;
 mod docs;
 mod failures;
 mod github;
+mod hostile;
 mod init;
 mod keys;
 mod killed;

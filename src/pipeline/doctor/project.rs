@@ -4,6 +4,7 @@
 use super::{Asked, engine::Seen};
 use crate::{
     error::Error,
+    files,
     model::{
         doctor::{
             Finding,
@@ -18,9 +19,6 @@ use crate::{
     podman::platform_here,
 };
 use std::{collections::BTreeSet, path::Path};
-
-/// No Containerfile is larger.
-const LIMIT: u64 = 1 << 20;
 
 pub(super) fn look(asked: &Asked, machine: &Machine, engine: &Seen, found: &mut Vec<Finding>) {
     let shown = asked.config.display().to_string();
@@ -99,11 +97,7 @@ fn containerfile(folder: &Path, image: &ImageSpec, shown: &str) -> File {
 }
 
 fn read(path: &Path) -> Result<String, String> {
-    use std::io::Read as _;
-    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-    let mut text = String::new();
-    let read = file.take(LIMIT).read_to_string(&mut text);
-    read.map(|_| text).map_err(|error| error.to_string())
+    files::text(path).map_err(|error| error.to_string())
 }
 
 fn ignore_rules(context: &Path) -> Ignore {

@@ -68,7 +68,7 @@ async fn one(context: &Context, config: &Path, spec: &RegistrySpec) -> Vec<Findi
 fn line_of(config: &Path, text: &str) -> String {
     let path = std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
     let shown = path.display().to_string();
-    let all = std::fs::read_to_string(&path).unwrap_or_default();
+    let all = crate::files::text(&path).unwrap_or_default();
     match all.lines().position(|line| line.contains(text)) {
         Some(line) => format!("{shown}:{}", line + 1),
         None => shown,

@@ -2,6 +2,7 @@
 //! Must never pass on a line that GitHub's runner would take for a command that is not ours.
 
 use crate::error::{Error, Kind};
+use crate::ui::plain::hides;
 use std::fmt::Write as _;
 
 /// No part of an annotation is longer, in characters.
@@ -52,9 +53,9 @@ fn annotation(level: &str, title: &str, text: &str) -> String {
     format!("::{level} title={}::{}", property(&flat(title)), data(text))
 }
 
-/// One line, without control characters, of a bounded length.
+/// One line, without characters that are not seen, of a bounded length.
 pub(super) fn flat(text: &str) -> String {
-    let printable = |c: char| if c.is_control() { ' ' } else { c };
+    let printable = |c: char| if hides(c) { ' ' } else { c };
     let mut out: String = text.chars().map(printable).take(LONGEST).collect();
     if out.len() < text.len() && text.chars().nth(LONGEST).is_some() {
         out.push('…');
@@ -163,11 +164,11 @@ mod tests {
 
     #[test]
     fn hostile_words_stay_within_their_command() {
-        let evil = "100%\r\n::add-mask::x\u{1b}[2J";
+        let evil = "100%\r\n::add-mask::x\u{1b}[2J\u{202e}";
         let line = error(&Error::new(Kind::Build, evil, evil, evil));
         assert_eq!(line.lines().count(), 1);
         assert!(!line.contains('\r') && !line.contains('\u{1b}'));
-        let words = "100%25  ::add-mask::x [2J";
+        let words = "100%25  ::add-mask::x [2J ";
         assert!(line.ends_with(&format!("{words}%0Aat: {words}%0Anext: {words}")));
         assert_eq!(warning("a:b,c%\n", "x"), "::warning title=a%3Ab%2Cc%25 ::x");
         assert_eq!(group("a\nb"), "::group::a b");

@@ -2,6 +2,7 @@
 //! Must never link to what is no web page, nor cut a digest without saying so.
 
 use crate::model::{digest::Digest, trace::Span};
+use crate::ui::plain::hides;
 use maud::{Markup, html};
 use std::cell::Cell;
 
@@ -41,7 +42,7 @@ pub(super) fn left_out(count: usize, what: &str) -> Markup {
 
 /// Bounded, and without what would move a cursor.
 pub(super) fn text(text: &str) -> String {
-    let printable = |c: &char| !c.is_control() || *c == '\n';
+    let printable = |c: &char| !hides(*c) || *c == '\n';
     let mut out: String = text.chars().filter(printable).take(TEXT).collect();
     if text.chars().filter(printable).nth(TEXT).is_some() {
         out.push('…');

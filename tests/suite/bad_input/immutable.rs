@@ -4,7 +4,7 @@
 use super::{registry, tags};
 use crate::support::{
     engine::native,
-    hub::{DockerHub, HubApi, TOKEN, table},
+    hub::{DockerHub, HubApi, TOKEN, registry_api, table},
     project::{PASSWORD, Project, USER},
     registries::RegistryProcess,
 };
@@ -13,7 +13,7 @@ use rpub::model::reference::Host;
 /// A registry that is reached at `host`, with an API beside it.
 async fn on(test: &str, registry: &RegistryProcess, host: Host, hub: &HubApi) {
     let project = Project::plain(test);
-    let (table, image) = (table(&host, hub, "ns"), project.image());
+    let (table, image) = (table(&host, "ns"), project.image());
     project.write(
         "rpub.toml",
         &format!(
@@ -22,10 +22,17 @@ async fn on(test: &str, registry: &RegistryProcess, host: Host, hub: &HubApi) {
         ),
     );
     let auth = project.login(&[host.as_str()]);
+    let api = registry_api(&host, hub);
     let release = async |version: &str| {
-        let run = project
-            .run(&["release", version, "--authfile", &auth])
-            .await;
+        let args = [
+            "release",
+            version,
+            "--authfile",
+            &auth,
+            "--registry-api",
+            &api,
+        ];
+        let run = project.run(&args).await;
         assert!(!run.err.contains(TOKEN), "{}", run.err);
         run
     };

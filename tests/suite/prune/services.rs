@@ -5,7 +5,7 @@ use crate::support::{
     engine::eventually,
     faults::{Fault, Rule},
     ghcr::Ghcr,
-    hub::{Deletes, DockerHub, table},
+    hub::{Deletes, DockerHub, registry_api, table},
     project::{Outcome, PASSWORD, PLAIN, Project, Running, USER},
     registries::RegistryProcess,
 };
@@ -32,7 +32,7 @@ impl Services {
         let project = Project::new("services", PLAIN);
         let images = std::fs::read_to_string(project.path("rpub.toml")).unwrap();
         let owner = crate::support::ghcr::ORGANISATION;
-        let tables = ghcr.table(owner) + &table(&hub.host(), &hub.api, owner);
+        let tables = ghcr.table(owner) + &table(&hub.host(), owner);
         project.write("rpub.toml", &format!("{images}{tables}"));
         let authfile = project.login(&[ghcr.host().as_str(), hub.host().as_str()]);
         Services {
@@ -46,7 +46,13 @@ impl Services {
 
     fn start(&self, args: &[&str]) -> Running {
         let all = [args, &["--authfile", &self.authfile]].concat();
-        Running::start(self.project.command(&all))
+        let mut command = self.project.command(&all);
+        let apis = [
+            self.ghcr.registry_api(),
+            registry_api(&self.hub.host(), &self.hub.api),
+        ];
+        command.env("RPUB_REGISTRY_API", apis.join(","));
+        Running::start(command)
     }
 
     async fn run(&self, args: &[&str]) -> Outcome {

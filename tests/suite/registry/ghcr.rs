@@ -20,7 +20,7 @@ const APP: &str = "acme/app";
 fn options_for(ghcr: &Ghcr) -> Options {
     Options {
         service: Service::Ghcr,
-        api: Some(ghcr.api()),
+        api: Some(ghcr.api().parse().unwrap()),
         ..options(ghcr.host())
     }
 }

@@ -14,7 +14,7 @@ use rpub::model::spec::Service;
 fn at(hub: &DockerHub, api: &str, credentials: CredentialSource) -> Remote {
     let options = Options {
         service: Service::DockerHub,
-        api: Some(api.to_owned()),
+        api: Some(api.parse().unwrap()),
         ..options(hub.host())
     };
     let (registry, ..) = client(options, credentials);

@@ -60,13 +60,17 @@ impl Ghcr {
         &self.api
     }
 
-    /// The table of this registry in an rpub.toml.
+    /// The table of this registry in an rpub.toml; it wants [`Ghcr::registry_api`].
     pub(crate) fn table(&self, namespace: &str) -> String {
         format!(
             "[[registry]]\nhost = \"{}\"\nnamespace = \"{namespace}\"\ninsecure = true\n\
-             service = \"ghcr\"\napi = \"{}\"\n",
+             service = \"ghcr\"\n",
             self.host(),
-            self.api()
         )
+    }
+
+    /// Where its API is, for `RPUB_REGISTRY_API`: a file cannot say it of another port.
+    pub(crate) fn registry_api(&self) -> String {
+        format!("{}={}", self.host(), self.api())
     }
 }

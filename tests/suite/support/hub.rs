@@ -66,11 +66,15 @@ impl DockerHub {
     }
 }
 
-/// The table of a registry with Docker Hub's API beside it, in an rpub.toml.
-pub(crate) fn table(host: &Host, api: &HubApi, namespace: &str) -> String {
+/// The table of a registry with Docker Hub's API beside it, in an rpub.toml; it wants [`registry_api`].
+pub(crate) fn table(host: &Host, namespace: &str) -> String {
     format!(
         "[[registry]]\nhost = \"{host}\"\nnamespace = \"{namespace}\"\ninsecure = true\n\
-         service = \"docker-hub\"\napi = \"{}\"\n",
-        api.url
+         service = \"docker-hub\"\n"
     )
+}
+
+/// Where the API is, for `RPUB_REGISTRY_API`: a file cannot say it of another port.
+pub(crate) fn registry_api(host: &Host, api: &HubApi) -> String {
+    format!("{host}={}", api.url)
 }
