@@ -3,7 +3,10 @@
 
 use super::mistakes::Mistakes;
 use super::reader::{self, Table, Value};
-use crate::model::{platform::Platform, reference::RepositoryName, spec::ImageSpec};
+use crate::model::{
+    plan::label_is_made, platform::Platform, reference::RepositoryName, spec::ImageSpec,
+};
+use std::collections::BTreeMap;
 
 /// One `[[image]]`, and where its name stands.
 pub(super) fn image(
@@ -17,7 +20,7 @@ pub(super) fn image(
     let target = table.string("target").map(|v| v.text);
     let description = table.string("description").map(|v| v.text);
     let args = table.strings_by_key("args");
-    let labels = table.strings_by_key("labels");
+    let labels = labels(&mut table);
     if let Some(context) = context.as_ref().filter(|c| !exists(&c.text, true)) {
         mistakes.add(
             context.span.clone(),
@@ -99,6 +102,22 @@ pub(super) fn image(
         description,
     };
     Some((spec, name_at))
+}
+
+/// Labels, none of which is one that rpub makes.
+fn labels(table: &mut Table<'_, '_>) -> BTreeMap<String, String> {
+    let mut labels = BTreeMap::new();
+    let Some(table) = table.table("labels") else {
+        return labels;
+    };
+    for (key, value) in table.entries() {
+        if let Some(hint) = label_is_made(&key.text) {
+            let what = format!("labels: rpub makes {:?} itself", key.text);
+            table.mistakes.add(key.span, what, hint);
+        }
+        labels.insert(key.text, value.text);
+    }
+    labels
 }
 
 enum Containerfiles {

@@ -19,6 +19,7 @@ const HOST: &str = "^(\\[[0-9A-Fa-f:.]+\\]|[a-z0-9][a-z0-9.-]*)(:[0-9]{1,5})?$";
 const SOMETHING: &str = "\\S";
 const TEMPLATE: &str = "^([A-Za-z0-9_]|\\{\\{ *(version|major|minor|patch|sha|branch) *\\}\\})([A-Za-z0-9_.-]|\\{\\{ *(version|major|minor|patch|sha|branch) *\\}\\})*$";
 const LATEST_RULE: &str = "^(release|branch:.+)$";
+const MADE_LABELS: &str = "^(rpub\\..*|org\\.opencontainers\\.image\\.(title|source|revision|version|created|description|licenses))$";
 
 /// The schema, as JSON with a newline.
 pub fn text() -> String {
@@ -199,7 +200,8 @@ struct Image {
     target: Option<String>,
     /// Build arguments.
     args: Option<BTreeMap<String, String>>,
-    /// Labels, over those that rpub makes.
+    /// Labels beside those that rpub makes, which it keeps for itself.
+    #[schemars(extend("propertyNames" = {"not": {"pattern": MADE_LABELS}}))]
     labels: Option<BTreeMap<String, String>>,
 }
 

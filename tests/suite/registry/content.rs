@@ -2,7 +2,8 @@
 //! Must never take a wrong answer for a right one.
 
 use super::*;
-use crate::support::faults::{Fault as Break, Rule};
+use crate::support::faults::{Fault as Break, Rule, one_by_one};
+use crate::support::proxy::Builder;
 use crate::support::registries::{Auth, RegistryProcess};
 use rpub::model::fault::Class;
 
@@ -138,26 +139,14 @@ async fn tags_are_read_to_the_last_page() {
     assert_eq!(proxy.count("GET", "/tags/list"), 4);
 }
 
-/// A registry that gives its tags one by one, of which the proxy leaves out where the next one is.
-async fn one_by_one(registry: &RegistryProcess, tags: &[&str]) -> Proxy {
-    let mut proxy = Proxy::before(registry.host());
-    for (before, tag) in tags.iter().zip(&tags[1..]) {
-        let on = format!("/tags/list?n=1000&last={before}$");
-        proxy = proxy.rule(Rule::on("GET", on, page(&[tag], None)).always());
-    }
-    let on = format!("/tags/list?n=1000&last={}$", tags[tags.len() - 1]);
-    proxy
-        .rule(Rule::on("GET", on, page(&[], None)).always())
-        .rule(Rule::on("GET", "/tags/list?n=1000$", page(&tags[..1], None)).always())
-        .start()
-        .await
-}
-
 #[tokio::test]
 async fn a_list_of_tags_without_its_link_is_asked_on_to_its_end() {
     let registry = RegistryProcess::start(&Auth::None);
     // As it orders them, which need not be by name.
-    let proxy = one_by_one(&registry, &["v10", "v9", "latest", "a"]).await;
+    let proxy = Proxy::before(registry.host());
+    let rules = one_by_one("o/app", &["v10", "v9", "latest", "a"]);
+    let proxy = rules.into_iter().fold(proxy, Builder::rule);
+    let proxy = proxy.start().await;
     let app = through(&proxy);
     let tags = app.tags().await.unwrap();
     let texts: Vec<&str> = tags

@@ -207,11 +207,13 @@ impl Shared {
         let days = known.ages.get(&digest).copied().unwrap_or_default();
         let days = days + known.behind;
         let pushed = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * days);
+        // In whole seconds, as the Date of its answers.
+        let pushed = pushed.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let url = format!("{}/packages/{repository}/versions/{id}", self.url);
         let page = format!("https://github.com/{repository}/pkgs/container/{id}");
         json!({
             "id": id, "name": digest, "url": url, "package_html_url": page, "html_url": page,
-            "created_at": pushed.to_string(), "updated_at": pushed.to_string(),
+            "created_at": pushed, "updated_at": pushed,
             "metadata": {"package_type": "container", "container": {"tags": tags}},
         })
     }
