@@ -141,7 +141,7 @@ impl Remote {
             };
             url = match list.take(page, &self.asked(&url))? {
                 Next::Named(url) => url,
-                Next::After(last) => self.url(&format!("tags/list?n=1000&last={last}"))?,
+                Next::After(tag) => self.url(&format!("tags/list?n=1000&last={tag}"))?,
                 Next::End => {
                     return Ok(TagList::whole(list.entries.into_keys().collect()));
                 }
