@@ -31,10 +31,11 @@ fn on_list(fault: Break) -> Rule {
 
 async fn ask(on: &Remote) -> Result<Option<Vec<Digest>>, Fault> {
     let found = on.referrers(Digest::of(b"image")).await?;
-    let mut found: Option<Vec<Digest>> =
-        found.map(|found| found.iter().map(|about| about.digest).collect());
-    found.iter_mut().for_each(|found| found.sort());
-    Ok(found)
+    Ok(found.map(|found| {
+        let mut found: Vec<Digest> = found.iter().map(|about| about.digest).collect();
+        found.sort();
+        found
+    }))
 }
 
 fn digests(texts: &[&str]) -> Vec<Digest> {
