@@ -12,7 +12,7 @@ use crate::model::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use std::{fs::File, path::PathBuf, sync::Arc};
+use std::{fs::File, path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
 /// A blob that lies complete and checked on this machine's disk.
@@ -44,8 +44,25 @@ pub struct Version {
     pub digest: Digest,
     /// Every tag that names it.
     pub tags: Vec<Tag>,
-    /// When it was pushed, the last time that the place tells of.
-    pub pushed: jiff::Timestamp,
+    /// How long ago it was pushed, the last time that the place tells of, by the place's own clock; none where that clock
+    /// is not known.
+    pub age: Option<Duration>,
+}
+
+/// The tags of a repository.
+#[derive(Debug, Clone)]
+pub struct TagList {
+    /// Sorted, each once; empty where the repository does not exist yet.
+    pub tags: Vec<Tag>,
+    /// Why there may be others, where the place does not let that be known.
+    pub doubt: Option<Fault>,
+}
+
+impl TagList {
+    /// All that there are.
+    pub fn whole(tags: Vec<Tag>) -> Self {
+        TagList { tags, doubt: None }
+    }
 }
 
 /// Bytes as they come; an error ends the stream.
@@ -104,8 +121,13 @@ pub trait Target: Send + Sync + 'static {
         manifest: &RawManifest,
     ) -> Result<(), Fault>;
 
-    /// All tags, sorted; empty where the repository does not exist yet.
+    /// All tags that it lists, sorted; empty where the repository does not exist yet.
     async fn tags(&self) -> Result<Vec<Tag>, Fault>;
+
+    /// The same, with what is to be said against it: for whoever decides by a tag that is not there.
+    async fn tag_list(&self) -> Result<TagList, Fault> {
+        self.tags().await.map(TagList::whole)
+    }
 
     /// Tags that the place's own API lists, beside its registry's list, which may lag behind.
     async fn more_tags(&self) -> Result<Vec<Tag>, Fault> {

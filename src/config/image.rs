@@ -4,7 +4,10 @@
 use super::mistakes::Mistakes;
 use super::reader::{self, Table, Value};
 use super::{Found, Kind};
-use crate::model::{platform::Platform, reference::RepositoryName, spec::ImageSpec};
+use crate::model::{
+    plan::label_is_made, platform::Platform, reference::RepositoryName, spec::ImageSpec,
+};
+use std::collections::BTreeMap;
 
 /// They lie in the context, or their names behind a Containerfile's.
 const IGNORE_FILES: [&str; 2] = [".containerignore", ".dockerignore"];
@@ -21,7 +24,7 @@ pub(super) fn image(
     let target = table.string("target").map(|v| v.text);
     let description = table.string("description").map(|v| v.text);
     let args = table.strings_by_key("args");
-    let labels = table.strings_by_key("labels");
+    let labels = labels(&mut table);
     if let Some(context) = &context {
         match look(&context.text, Kind::Folder) {
             Found::There => {}
@@ -135,6 +138,22 @@ fn containerfile(file: &Value, mistakes: &Mistakes<'_>, look: &dyn Fn(&str, Kind
             complain(format!("{beside:?} {what}"), &hint);
         }
     }
+}
+
+/// Labels, none of which is one that rpub makes.
+fn labels(table: &mut Table<'_, '_>) -> BTreeMap<String, String> {
+    let mut labels = BTreeMap::new();
+    let Some(table) = table.table("labels") else {
+        return labels;
+    };
+    for (key, value) in table.entries() {
+        if let Some(hint) = label_is_made(&key.text) {
+            let what = format!("labels: rpub makes {:?} itself", key.text);
+            table.mistakes.add(key.span, what, hint);
+        }
+        labels.insert(key.text, value.text);
+    }
+    labels
 }
 
 enum Containerfiles {

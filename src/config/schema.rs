@@ -20,6 +20,7 @@ const API: &str = "^https?://";
 const SOMETHING: &str = "\\S";
 const TEMPLATE: &str = "^([A-Za-z0-9_]|\\{\\{ *(version|major|minor|patch|sha|branch) *\\}\\})([A-Za-z0-9_.-]|\\{\\{ *(version|major|minor|patch|sha|branch) *\\}\\})*$";
 const LATEST_RULE: &str = "^(release|branch:.+)$";
+const MADE_LABELS: &str = "^(rpub\\..*|org\\.opencontainers\\.image\\.(title|source|revision|version|created|description|licenses))$";
 
 /// The schema, as JSON with a newline.
 pub fn text() -> String {
@@ -201,7 +202,8 @@ struct Image {
     target: Option<String>,
     /// Build arguments. No place for secrets: every user of the machine can read them, and they stay in the image.
     args: Option<BTreeMap<String, String>>,
-    /// Labels, over those that rpub makes.
+    /// Labels beside those that rpub makes, which it keeps for itself.
+    #[schemars(extend("propertyNames" = {"not": {"pattern": MADE_LABELS}}))]
     labels: Option<BTreeMap<String, String>>,
 }
 

@@ -323,3 +323,48 @@ fn what_the_file_names_must_be_there() {
     assert_eq!(error.place, "rpub.toml:20");
     assert!(error.what.contains("Containerfile.api"));
 }
+
+#[test]
+fn labels_that_rpub_makes_are_refused_with_their_line() {
+    let image = "[[image]]\nname = \"a\"\nplatforms = [\"linux/amd64\"]\n";
+    for (key, hint) in [
+        (
+            "org.opencontainers.image.title",
+            "remove it: the title is the image's name",
+        ),
+        (
+            "org.opencontainers.image.source",
+            "use the key source, above the tables",
+        ),
+        (
+            "org.opencontainers.image.revision",
+            "remove it: rpub asks git",
+        ),
+        (
+            "org.opencontainers.image.version",
+            "remove it: rpub asks git",
+        ),
+        (
+            "org.opencontainers.image.created",
+            "remove it: rpub asks git",
+        ),
+        (
+            "org.opencontainers.image.description",
+            "use the image's key description",
+        ),
+        (
+            "org.opencontainers.image.licenses",
+            "use the key licenses, above the tables",
+        ),
+        ("rpub.run", "use a name that does not begin with rpub."),
+    ] {
+        let text =
+            format!("{image}[image.labels]\n\"org.example.x\" = \"y\"\n{key:?} = \"forged\"\n");
+        let error = parse_all_there(&text).unwrap_err();
+        assert_eq!(error.what, format!("labels: rpub makes {key:?} itself"));
+        assert_eq!(error.place, "rpub.toml:6", "{key}");
+        assert_eq!(error.hint, hint);
+    }
+    let others = format!("{image}labels = {{ \"org.opencontainers.image.vendor\" = \"x\" }}\n");
+    assert_eq!(parse_all_there(&others).unwrap().images[0].labels.len(), 1);
+}

@@ -135,6 +135,19 @@ mod label {
     pub(super) const LICENSES: &str = "org.opencontainers.image.licenses";
 }
 
+/// What to do instead, where a label is one that rpub makes; none for all others.
+pub fn label_is_made(key: &str) -> Option<&'static str> {
+    match key {
+        label::TITLE => Some("remove it: the title is the image's name"),
+        label::SOURCE => Some("use the key source, above the tables"),
+        label::REVISION | label::VERSION | label::CREATED => Some("remove it: rpub asks git"),
+        label::DESCRIPTION => Some("use the image's key description"),
+        label::LICENSES => Some("use the key licenses, above the tables"),
+        _ if key.starts_with("rpub.") => Some("use a name that does not begin with rpub."),
+        _ => None,
+    }
+}
+
 /// Where an image goes: each destination with the image's repository there.
 pub type Places = Vec<(Destination, Repository)>;
 
@@ -221,11 +234,11 @@ fn labels(
         (label::DESCRIPTION, image.description.clone()),
         (label::LICENSES, spec.licenses.clone()),
     ];
-    let mut labels: BTreeMap<String, String> = made
+    let made = made
         .into_iter()
-        .filter_map(|(key, value)| Some((key.to_owned(), value?)))
-        .collect();
-    labels.extend(image.labels.clone());
+        .filter_map(|(key, value)| Some((key.to_owned(), value?)));
+    let mut labels = image.labels.clone();
+    labels.extend(made);
     // One line each: that is all a LABEL can hold.
     for value in labels.values_mut() {
         *value = value.replace(char::is_control, " ");

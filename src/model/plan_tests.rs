@@ -23,8 +23,11 @@ fn spec() -> Spec {
             platforms: vec![("linux/amd64".parse().unwrap(), "Containerfile".to_owned())],
             target: None,
             args: BTreeMap::new(),
-            labels: BTreeMap::from([(label::TITLE.to_owned(), "Mine".to_owned())]),
-            description: None,
+            labels: BTreeMap::from([
+                ("com.example.team".to_owned(), "a".to_owned()),
+                (label::REVISION.to_owned(), "forged".to_owned()),
+            ]),
+            description: Some("What it is".to_owned()),
         }],
         prune: super::super::spec::PruneRules::default(),
         retry: Policy::default(),
@@ -49,6 +52,17 @@ fn the_document_has_the_published_form() {
         .unwrap()
         .document();
     insta::assert_snapshot!(serde_json::to_string_pretty(&document).unwrap());
+}
+
+#[test]
+fn a_label_that_rpub_makes_is_known_as_such() {
+    let plan = plan(&spec(), &inputs("refs/tags/v1.2.3"), &[]).unwrap();
+    for (key, value) in &plan.images[0].labels {
+        let own = key == "com.example.team";
+        assert_eq!(label_is_made(key).is_none(), own, "{key}");
+        assert_ne!(value, "forged", "{key}");
+    }
+    assert!(label_is_made("rpub.run").is_some());
 }
 
 #[test]

@@ -184,7 +184,7 @@ pub struct ImageSpec {
     pub target: Option<String>,
     /// Build arguments.
     pub args: BTreeMap<String, String>,
-    /// Labels beyond those that rpub makes; they win.
+    /// Labels beyond those that rpub makes.
     pub labels: BTreeMap<String, String>,
     /// `org.opencontainers.image.description`.
     pub description: Option<String>,

@@ -9,6 +9,8 @@ mod earlier;
 /// What `latest` named before, on disk.
 mod formers;
 mod git;
+/// Which image in podman's storage this project built.
+mod kept;
 /// Where the layers of bases are.
 pub mod origins;
 /// Which release of rpub a workflow takes.

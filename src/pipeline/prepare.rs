@@ -67,7 +67,7 @@ pub async fn prepare(
     };
     let looks = ready.iter().map(|image| {
         let targets = image.targets.iter();
-        try_join_all(targets.map(|target| look(&**target, &image.tags)))
+        try_join_all(targets.map(|target| look(&**target, &image.tags, events)))
     });
     let seen = try_join_all(looks).await?;
     for (index, (image, seen)) in ready.iter().zip(seen).enumerate() {
@@ -139,9 +139,22 @@ impl Ready {
 }
 
 /// What a target has for the planned tags, with the manifests that they name.
-async fn look(target: &dyn Target, tags: &[Tag]) -> Result<(Found, Vec<RawManifest>), Fault> {
+async fn look(
+    target: &dyn Target,
+    tags: &[Tag],
+    events: &Events,
+) -> Result<(Found, Vec<RawManifest>), Fault> {
+    let list = target.tag_list().await?;
+    if let Some(doubt) = list.doubt {
+        // It may be the only way that this registry has: who releases there can do nothing about it.
+        events.send(Event::Warning(format!(
+            "{}: it does not tell whether its list of tags is whole, so a newer version may be missing from it: {}",
+            target.repository(),
+            doubt.what()
+        )));
+    }
     let mut found = Found {
-        all: target.tags().await?,
+        all: list.tags,
         ..Found::default()
     };
     let mut manifests = Vec::new();

@@ -8,6 +8,7 @@ use super::{
     context::Context,
     earlier, early,
     journal::{self, DiskLedger, Locks},
+    kept::{self, Kept},
     preflight,
     prepare::{self, Ready, Terms},
     publish,
@@ -19,12 +20,12 @@ use super::{
     verify,
 };
 use crate::{
-    error::{Error, Result},
+    error::Result,
     events::{Event, Stage},
     model::{
         journal::Step, plan::Plan, record::Record, report::Report, spec::CachePlaces, trace::Fact,
     },
-    podman::{Connect, Engine, ImageId, Inspected},
+    podman::{Connect, Engine},
     relay,
 };
 use std::{path::Path, sync::Arc};
@@ -84,7 +85,9 @@ pub async fn release(context: &Context, plan: &Plan, options: Options<'_>) -> Re
                     story(context, plan, options.force, targets, ledger, podman, make).await;
                 // After a failure what was built is kept, so that the next try need not build it again. After a success it is
                 // kept only where `rpub build` had kept it before: a release leaves nothing that was not there.
-                if let Err(error) = scraps.keep(engine, outcome.is_err()).await {
+                let kept = Kept::of(context, plan);
+                let keeping = async { scraps.keep(engine, &kept?, outcome.is_err()).await };
+                if let Err(error) = keeping.await {
                     context.events.send(Event::Warning(error.to_string()));
                 }
                 outcome
@@ -226,7 +229,7 @@ async fn make_visible(
     })
 }
 
-/// Builds what is wanted and keeps it in podman's storage under [`kept_name`](super::scraps::kept_name).
+/// Builds what is wanted and keeps it in podman's storage.
 pub async fn build_and_keep(
     context: &Context,
     plan: &Plan,
@@ -246,9 +249,9 @@ pub async fn build_and_keep(
                 made: None,
             };
             let mut built = build::images(context, engine, plan, &wanted, aids).await?;
-            scraps.keep(engine, true).await?;
+            scraps.keep(engine, &Kept::of(context, plan)?, true).await?;
             for one in &mut built {
-                one.name = super::scraps::kept_name(&one.image, &one.platform);
+                one.name = kept::kept_name(&one.image, &one.platform);
             }
             Ok(built)
         };
@@ -299,7 +302,7 @@ pub async fn push_kept(
 ) -> Result<Vec<Record>> {
     with_engine(context, async |engine, _| {
         let wanted = wanted.unwrap_or_else(|| Wanted::These(vec![engine.platform().clone()]));
-        let kept = find_kept(engine, plan, &wanted).await?;
+        let kept = Kept::of(context, plan)?.find(engine, plan, &wanted).await?;
         let dock = Dock::open(context, Arc::new(Targets::open(context, plan)?)).await?;
         let work = push::images(context, engine, &dock, plan, &kept);
         let outcome = context.unless_interrupted(work).await;
@@ -307,60 +310,6 @@ pub async fn push_kept(
         outcome
     })
     .await
-}
-
-async fn find_kept(engine: &Engine, plan: &Plan, wanted: &Wanted) -> Result<Vec<build::Built>> {
-    let mut out = Vec::new();
-    for image in &plan.images {
-        for (platform, _) in &image.spec.platforms {
-            if !wanted.includes(platform) {
-                continue;
-            }
-            let name = super::scraps::kept_name(image.name(), platform);
-            let again = format!("rpub build --platform {platform}");
-            let found = engine.inspect(&name).await?;
-            let inspected = found.ok_or_else(|| {
-                Error::usage(
-                    format!("{} is not built for {platform}", image.name()),
-                    &*name,
-                    &*again,
-                )
-            })?;
-            if let Some(what) = differs(&inspected, &image.labels) {
-                return Err(Error::usage(
-                    format!("it was built for something else: {what}"),
-                    name,
-                    again,
-                ));
-            }
-            let id = ImageId::parse(&inspected.id).ok_or_else(|| {
-                Error::usage("podman gives it an id that is none", &*name, &*again)
-            })?;
-            out.push(build::Built {
-                image: image.name().clone(),
-                platform: platform.clone(),
-                name,
-                id,
-                inspected,
-            });
-        }
-    }
-    Ok(out)
-}
-
-/// The first label of the plan that the image does not have; the time of making may differ outside git.
-fn differs(
-    inspected: &Inspected,
-    labels: &std::collections::BTreeMap<String, String>,
-) -> Option<String> {
-    labels
-        .iter()
-        .filter(|(key, _)| *key != "org.opencontainers.image.created")
-        .find(|(key, value)| inspected.labels.get(*key) != Some(value))
-        .map(|(key, value)| {
-            let has = inspected.labels.get(key).map_or("nothing", String::as_str);
-            format!("{key} is {has:?}, not {value:?}")
-        })
 }
 
 /// Finds or starts podman, does the work, takes away what the work left in podman's storage, and ends what was started.

@@ -1,7 +1,7 @@
 //! Decides how rpub names what it makes in podman's storage, and takes it away again.
 //! Must never remove an image or a list but by a name that this run made, or an unnamed image that this run built.
 
-use super::build::Built;
+use super::{build::Built, kept::Kept};
 use crate::{
     error::Result,
     model::{platform::Platform, reference::RepositoryName},
@@ -31,13 +31,8 @@ enum Scrap {
 }
 
 /// The repository that an image has in podman's storage.
-fn local(image: &RepositoryName) -> String {
+pub(super) fn local(image: &RepositoryName) -> String {
     format!("localhost/rpub/{image}")
-}
-
-/// The name under which `rpub build` keeps an image: `localhost/rpub/app:linux-amd64`.
-pub fn kept_name(image: &RepositoryName, platform: &Platform) -> String {
-    format!("{}:{}", local(image), platform.slug())
 }
 
 impl Scraps {
@@ -89,35 +84,33 @@ impl Scraps {
         lock(&self.made).push(scrap);
     }
 
-    /// Keeps what was built, under its [`kept_name`], for the layer cache and for `rpub push`: everything, or only
-    /// where an image was kept before.
+    /// Keeps what was built, under the names that [`Kept`] gives it, for the layer cache and for `rpub push`: everything, or
+    /// only where this project had an image kept before.
     ///
-    /// What the name meant before goes, if nothing else names it. It is removed by a name of its own, never by id:
+    /// What a name meant before goes, if nothing else names it. It is removed by a name of its own, never by id:
     /// another run may be using it under another name.
-    pub async fn keep(&self, engine: &Engine, all: bool) -> Result<()> {
+    pub(super) async fn keep(&self, engine: &Engine, kept: &Kept, all: bool) -> Result<()> {
         let built = std::mem::take(&mut *lock(&self.built));
         let keep_steps = || lock(&self.made).retain(|scrap| !matches!(scrap, Scrap::Step(_)));
         if all {
             keep_steps();
         }
-        for Built {
-            image,
-            platform,
-            name,
-            ..
-        } in &built
-        {
-            let kept = kept_name(image, platform);
-            match engine.inspect(&kept).await? {
-                None if !all => continue,
-                None => {}
-                Some(_) => {
-                    let old = format!("{}-{}-old", self.run, platform.slug());
-                    self.note(Scrap::Image(format!("{}:{old}", local(image))));
-                    engine.tag(&kept, &local(image), &old).await?;
-                }
+        for one in &built {
+            let (image, platform) = (&one.image, &one.platform);
+            let own = kept.own_name(image, platform);
+            if !all && engine.inspect(&own).await?.is_none() {
+                continue;
             }
-            engine.tag(name, &local(image), &platform.slug()).await?;
+            for (number, tag) in kept.tags(platform).iter().enumerate() {
+                let name = format!("{}:{tag}", local(image));
+                if engine.inspect(&name).await?.is_some() {
+                    let old = format!("{}-{}-old{number}", self.run, platform.slug());
+                    self.note(Scrap::Image(format!("{}:{old}", local(image))));
+                    engine.tag(&name, &local(image), &old).await?;
+                }
+                engine.tag(&one.name, &local(image), tag).await?;
+            }
+            kept.note(one)?;
             // What is kept is kept for the next build: with its steps.
             keep_steps();
         }

@@ -23,11 +23,15 @@ use std::{
 const ASKED_AT_ONCE: usize = 8;
 /// No repository that we look through has more manifests.
 const MOST: usize = 50_000;
+/// Nor are those that we read larger, all together: they are held in memory.
+const MOST_BYTES: usize = 256 * 1024 * 1024;
 
 /// One repository, as pruning looks at it again and again; what a digest names is read once.
 pub(super) struct Shelf {
     pub(super) target: Arc<dyn Target>,
     read: BTreeMap<Digest, RawManifest>,
+    /// How many bytes were read of manifests.
+    bytes: usize,
     about: BTreeMap<Digest, Vec<Descriptor>>,
 }
 
@@ -45,6 +49,7 @@ impl Shelf {
         Shelf {
             target,
             read: BTreeMap::new(),
+            bytes: 0,
             about: BTreeMap::new(),
         }
     }
@@ -61,7 +66,15 @@ impl Shelf {
 
     /// What every tag names, asked for one by one.
     pub(super) async fn tags(&self) -> Result<BTreeMap<Tag, Digest>, Fault> {
-        let mut listed: BTreeSet<Tag> = self.target.tags().await?.into_iter().collect();
+        let list = self.target.tag_list().await?;
+        if let Some(doubt) = list.doubt {
+            let what = "it does not tell whether its list of tags is whole";
+            return Err(Fault {
+                detail: format!("{what}: {}", doubt.detail),
+                ..doubt
+            });
+        }
+        let mut listed: BTreeSet<Tag> = list.tags.into_iter().collect();
         listed.extend(self.target.more_tags().await?);
         stream::iter(listed)
             .map(|tag| async move {
@@ -134,12 +147,11 @@ impl Shelf {
 
     /// What the place lists by itself: what no tag names, and tags that the registry's own list lacks.
     fn enter(&self, holdings: &mut Holdings, versions: Vec<Version>) -> Result<(), Fault> {
-        let now = jiff::Timestamp::now();
         for version in versions {
             if version.tags.is_empty() {
-                // A clock that is behind the place's makes it young.
-                let age = now.duration_since(version.pushed);
-                let age = Duration::try_from(age).unwrap_or_default();
+                let unknown =
+                    || self.odd("its answers have no Date: how old things are is not known");
+                let age = version.age.ok_or_else(unknown)?;
                 holdings.untagged.insert(version.digest, age);
             }
             for tag in version.tags {
@@ -170,11 +182,7 @@ impl Shelf {
         while !wave.is_empty() {
             wave.retain(|digest| !holdings.manifests.contains_key(digest));
             if holdings.manifests.len() + wave.len() > MOST {
-                let what = format!("there are more than {MOST} manifests");
-                return Err(Fault {
-                    class: Class::Refused,
-                    ..self.odd(&what)
-                });
+                return Err(self.too_much(&format!("{MOST} manifests")));
             }
             let looks = self.read_these(&wave, past).await?;
             let mut leaves: Vec<(Digest, Links)> = Vec::new();
@@ -238,16 +246,23 @@ impl Shelf {
         let unknown = digests
             .iter()
             .filter(|digest| !self.read.contains_key(digest));
-        let target = &*self.target;
-        let reads: Vec<(Digest, Result<Option<RawManifest>, Fault>)> = stream::iter(unknown)
-            .map(|digest| async move { (*digest, target.read_manifest(&(*digest).into()).await) })
-            .buffered(ASKED_AT_ONCE)
-            .collect()
-            .await;
-        for (digest, read) in reads {
+        let unknown: Vec<Digest> = unknown.copied().collect();
+        let target = Arc::clone(&self.target);
+        let mut reads = stream::iter(unknown)
+            .map(|digest| {
+                let target = &target;
+                async move { (digest, target.read_manifest(&digest.into()).await) }
+            })
+            .buffered(ASKED_AT_ONCE);
+        while let Some((digest, read)) = reads.next().await {
             let look = match read {
                 Ok(Some(manifest)) => {
                     let look = Look::There(Links::of(&manifest));
+                    self.bytes += manifest.bytes().len();
+                    if self.bytes > MOST_BYTES {
+                        let mib = MOST_BYTES / (1024 * 1024);
+                        return Err(self.too_much(&format!("{mib} MiB of manifests")));
+                    }
                     self.read.insert(digest, manifest);
                     look
                 }
@@ -266,16 +281,31 @@ impl Shelf {
         let new = digests
             .iter()
             .filter(|digest| !self.about.contains_key(digest));
-        let target = &*self.target;
-        let answers: Vec<(Digest, Option<Vec<Descriptor>>)> = stream::iter(new)
-            .map(|digest| async move { Ok((*digest, target.referrers(*digest).await?)) })
-            .buffered(ASKED_AT_ONCE)
-            .try_collect()
-            .await?;
-        let answers = answers.into_iter();
-        self.about
-            .extend(answers.map(|(digest, about)| (digest, about.unwrap_or_default())));
+        let new: Vec<Digest> = new.copied().collect();
+        let target = Arc::clone(&self.target);
+        let mut answers = stream::iter(new)
+            .map(|digest| {
+                let target = &target;
+                async move { Ok::<_, Fault>((digest, target.referrers(digest).await?)) }
+            })
+            .buffered(ASKED_AT_ONCE);
+        let mut many: usize = self.about.values().map(Vec::len).sum();
+        while let Some((digest, about)) = answers.try_next().await? {
+            let about = about.unwrap_or_default();
+            many += about.len();
+            if many > MOST {
+                return Err(self.too_much(&format!("{MOST} referrers")));
+            }
+            self.about.insert(digest, about);
+        }
         Ok(())
+    }
+
+    fn too_much(&self, what: &str) -> Fault {
+        Fault {
+            class: Class::Refused,
+            ..self.odd(&format!("there are more than {what}"))
+        }
     }
 
     fn odd(&self, what: &str) -> Fault {

@@ -1,14 +1,13 @@
 //! Decides what an HTTP answer means: how much of it is read, and which fault it is where it is none we wanted.
 //! Must never read a body without a limit, nor keep a query string.
 
+use super::Timeouts;
+use super::limits::Kind;
 use crate::model::fault::{Class, Fault, one_line};
 use bytes::Bytes;
 use reqwest::header::{HeaderMap, HeaderName, LOCATION};
 use reqwest::{Method, StatusCode, Url};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-/// Of an error's body no more than this is read.
-const ERROR_BODY_LIMIT: usize = 64 * 1024;
 
 /// An answer whose headers have come.
 pub(super) struct Answer {
@@ -19,8 +18,8 @@ pub(super) struct Answer {
     pub(super) host: String,
     /// Whether the request was about an upload session, so that a 404 means that it is lost.
     pub(super) of_upload: bool,
-    /// The longest silence between two pieces of the body.
-    pub(super) idle: Duration,
+    /// How long there may be silence between two pieces of the body, and how long all of it may take.
+    pub(super) timeouts: Timeouts,
     pub(super) response: reqwest::Response,
 }
 
@@ -56,6 +55,12 @@ impl Answer {
         self.header(reqwest::header::CONTENT_LENGTH)?.parse().ok()
     }
 
+    /// When it was answered, by the clock of who answered.
+    pub(super) fn date(&self) -> Option<jiff::Timestamp> {
+        let date = jiff::fmt::rfc2822::parse(self.header(reqwest::header::DATE)?).ok()?;
+        Some(date.timestamp())
+    }
+
     /// Whether a page for people came where a registry should answer: a proxy, or no registry at all.
     pub(super) fn is_html(&self) -> bool {
         self.header(reqwest::header::CONTENT_TYPE)
@@ -88,7 +93,8 @@ impl Answer {
 
     /// The next piece of the body; `None` at its end.
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, Fault> {
-        match tokio::time::timeout(self.idle, self.response.chunk()).await {
+        let idle = self.timeouts.idle;
+        match tokio::time::timeout(idle, self.response.chunk()).await {
             Ok(Ok(chunk)) => Ok(chunk),
             Ok(Err(error)) => {
                 let source = std::error::Error::source(&error);
@@ -98,7 +104,7 @@ impl Answer {
             }
             Err(_) => Err(self.broken(format!(
                 "time-out: the answer stood still for {} s",
-                self.idle.as_secs()
+                idle.as_secs()
             ))),
         }
     }
@@ -107,27 +113,35 @@ impl Answer {
         Fault::new(Class::Transport, &self.host, self.request(), detail)
     }
 
-    /// The whole body, if it is no longer than `limit` bytes.
-    pub(super) async fn body(&mut self, limit: usize) -> Result<Vec<u8>, Fault> {
-        let mut out = Vec::new();
-        while let Some(chunk) = self.chunk().await? {
-            if out.len() + chunk.len() > limit {
-                return Err(self.content(format!("the answer is longer than {limit} bytes")));
-            }
-            out.extend_from_slice(&chunk);
+    /// The whole body, if it is no longer than such an answer may be.
+    pub(super) async fn body(&mut self, kind: Kind) -> Result<Vec<u8>, Fault> {
+        let most = kind.most();
+        // One byte more than that tells that it is too long.
+        let body = self.head_of_body(most + 1).await?;
+        if body.len() > most {
+            return Err(self.content(format!("the answer is longer than {most} bytes")));
         }
-        Ok(out)
+        Ok(body)
     }
 
-    /// The first `limit` bytes of the body, or as much as comes before it breaks off.
+    /// The first `limit` bytes of the body, or all of it where it has no more; never for longer than such an answer may take.
     pub(super) async fn head_of_body(&mut self, limit: usize) -> Result<Vec<u8>, Fault> {
         let mut out = Vec::new();
-        while out.len() < limit {
-            let Some(chunk) = self.chunk().await? else {
-                break;
-            };
-            out.extend_from_slice(&chunk);
-        }
+        let whole = self.timeouts.whole;
+        let reading = async {
+            while out.len() < limit {
+                let Some(chunk) = self.chunk().await? else {
+                    break;
+                };
+                out.extend_from_slice(&chunk);
+            }
+            Ok(())
+        };
+        let read = tokio::time::timeout(whole, reading).await;
+        let seconds = whole.as_secs();
+        read.map_err(|_| {
+            self.broken(format!("time-out: the answer had no end after {seconds} s"))
+        })??;
         out.truncate(limit);
         Ok(out)
     }
@@ -136,7 +150,7 @@ impl Answer {
     pub(super) async fn into_fault(mut self) -> Fault {
         // A body that breaks off is still worth its beginning: the status alone already says what to do.
         let body = self
-            .head_of_body(ERROR_BODY_LIMIT)
+            .head_of_body(Kind::Error.most())
             .await
             .unwrap_or_default();
         let (code, message) = told(&body);
@@ -246,6 +260,7 @@ fn retry_after(status: u16, headers: &HeaderMap, now: SystemTime) -> Option<Dura
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::StreamExt as _;
 
     #[test]
     fn retry_after_comes_in_many_forms() {
@@ -311,6 +326,62 @@ mod tests {
                 "{body}"
             );
         }
+    }
+
+    /// An answer with this body.
+    fn answer(body: reqwest::Body) -> Answer {
+        Answer {
+            method: Method::GET,
+            url: Url::parse("https://ghcr.io/v2/").unwrap(),
+            status: 503,
+            headers: HeaderMap::new(),
+            host: "ghcr.io".to_owned(),
+            of_upload: false,
+            timeouts: Timeouts::default(),
+            response: axum::http::Response::new(body).into(),
+        }
+    }
+
+    /// A body without end: `piece`, and after `pause` again.
+    fn endless(piece: &'static [u8], pause: Duration) -> reqwest::Body {
+        let pieces = futures::stream::repeat(piece).then(move |piece| async move {
+            tokio::time::sleep(pause).await;
+            Ok::<_, std::io::Error>(Bytes::from_static(piece))
+        });
+        reqwest::Body::wrap_stream(pieces)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_drips_for_ever_ends_and_a_blob_does_not() {
+        let drips = || answer(endless(b"x", Duration::from_secs(59)));
+        let fault = drips().body(Kind::Tags).await.unwrap_err();
+        assert_eq!(fault.class, Class::Transport);
+        assert!(fault.detail.contains("no end after 300 s"), "{fault}");
+        // Of what went wrong the status is known by then.
+        assert_eq!(drips().into_fault().await.class, Class::Server);
+        let mut blob = drips();
+        for _ in 0..1000 {
+            assert!(blob.chunk().await.unwrap().is_some());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_kind_of_answer_is_read_without_end() {
+        for kind in [
+            Kind::Token,
+            Kind::Api,
+            Kind::ApiPage,
+            Kind::Manifest,
+            Kind::Tags,
+        ] {
+            let mut answer = answer(endless(&[b' '; 8 * 1024], Duration::ZERO));
+            let fault = answer.body(kind).await.unwrap_err();
+            assert_eq!(fault.class, Class::Content);
+            let words = format!("longer than {} bytes", kind.most());
+            assert!(fault.detail.contains(&words), "{fault}");
+        }
+        let failed = answer(endless(&[b' '; 1024], Duration::ZERO));
+        assert_eq!(failed.into_fault().await.class, Class::Server);
     }
 
     #[test]

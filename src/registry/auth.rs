@@ -4,6 +4,7 @@
 use super::answer::Answer;
 use super::challenge::Challenge;
 use super::credentials::{Credential, CredentialSource, basic};
+use super::limits::Kind;
 use super::scope::{Scope, adds};
 use super::transport::{Call, Payload, Transport};
 use crate::model::doctor::registry::Login;
@@ -19,8 +20,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// No token answer is longer.
-const TOKEN_LIMIT: usize = 256 * 1024;
 /// What GHCR's tokens without `expires_in` last, by the token specification.
 const DEFAULT_LIFETIME: Duration = Duration::from_mins(1);
 
@@ -236,7 +235,7 @@ impl Auth {
             }
             return Err(fault);
         }
-        let body = answer.body(TOKEN_LIMIT).await?;
+        let body = answer.body(Kind::Token).await?;
         // The parser's own words can quote the token, so they are not told.
         let told: Option<TokenAnswer> = serde_json::from_slice(&body).ok();
         let lifetime = told.as_ref().and_then(|told| told.expires_in);

@@ -3,12 +3,13 @@
 
 use super::answer::Answer;
 use super::endpoint::Endpoint;
+use super::limits::{HUB_TAGS, Kind};
+use super::pages::{self, List, Next, Way};
 use super::transport::{Call, Payload};
-use super::{Credential, Options, Remote, pages};
+use super::{Credential, Options, Remote};
 use crate::error::Error;
 use crate::model::fault::{Class, Fault};
-use crate::model::manifest::MANIFEST_LIMIT;
-use crate::model::reference::Tag;
+use crate::model::reference::{BadName, Tag};
 use bytes::Bytes;
 use regex::Regex;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
@@ -18,10 +19,6 @@ use serde::Deserialize;
 
 /// Where it is.
 pub(super) const API: &str = "https://hub.docker.com";
-/// No answer of it that we want is longer, but for pages of tags, which name every image of a list.
-const LIMIT: usize = 1024 * 1024;
-/// Of 100 tags each.
-const PAGES: usize = 1000;
 
 /// The API's connections.
 pub(super) struct Hub {
@@ -79,7 +76,7 @@ impl Hub {
         if answer.status != 200 {
             return Err(answer.into_fault().await);
         }
-        let body = answer.body(LIMIT).await?;
+        let body = answer.body(Kind::Token).await?;
         // The parser's own words could quote the token.
         let token: Token = serde_json::from_slice(&body)
             .map_err(|_| answer.content("it did not answer with a token"))?;
@@ -142,52 +139,57 @@ impl Remote {
 
     /// The tags that the API lists; none where there is no login to ask with, or no such repository.
     pub(super) async fn tags_on(&self, hub: &Hub) -> Result<Vec<Tag>, Fault> {
-        let Some(first) = self.on_hub(hub, "/tags?page_size=100")? else {
+        let mut list = List::new(HUB_TAGS);
+        let Some(mut url) = self.on_hub(hub, "/tags?page_size=100")? else {
             return Ok(Vec::new());
         };
-        let mut tags = Vec::new();
-        let mut next = Some(first.clone());
-        for number in 0..PAGES {
-            let Some(url) = next else {
-                tags.sort();
-                tags.dedup();
-                return Ok(tags);
+        loop {
+            let page = self.tried(|_| self.hub_page(hub, &url, list.way)).await?;
+            let next = list.take(page, &self.asked(&url))?;
+            let next = match next {
+                Next::Named(url) => Some(url),
+                Next::After(_) => {
+                    self.on_hub(hub, &format!("/tags?page_size=100&page={}", list.pages + 1))?
+                }
+                Next::End => None,
             };
-            let page = self.tried(|_| self.hub_page(hub, &url, number == 0));
-            let (page, after) = page.await?;
-            tags.extend(page);
-            next = after;
+            match next {
+                Some(next) => url = next,
+                None => return Ok(list.entries.into_keys().collect()),
+            }
         }
-        let detail = format!("the list of tags has more than {PAGES} pages");
-        let request = format!("GET {}", super::answer::redacted(&first));
-        Err(self.registry.fault(Class::Refused, &request, &detail))
     }
 
-    /// One page of tags, and where the next one is; a list that ends in the middle is a fault.
+    /// One page of tags, and where the next one is; a list that ends in the middle is a fault. That there is no page after
+    /// the last one, Docker Hub says with a 404.
     async fn hub_page(
         &self,
         hub: &Hub,
         url: &Url,
-        first: bool,
-    ) -> Result<(Vec<Tag>, Option<Url>), Fault> {
+        way: Way,
+    ) -> Result<pages::Page<Tag, ()>, Fault> {
         let call = Call::new(Method::GET, url.clone());
         let Some(mut answer) = self.ask_hub(hub, &call).await? else {
-            return Ok((Vec::new(), None));
+            return Ok(pages::Page::empty());
         };
         match answer.status {
             200 => {}
-            404 if first && !answer.is_html() => return Ok((Vec::new(), None)),
+            404 if way != Way::Named && !answer.is_html() => return Ok(pages::Page::empty()),
             _ => return Err(answer.into_fault().await),
         }
-        let body = answer.body(MANIFEST_LIMIT).await?;
+        let body = answer.body(Kind::ApiPage).await?;
         let page: TagPage = serde_json::from_slice(&body)
             .map_err(|_| answer.content("it did not answer with a list of tags"))?;
         // As of the registry's own list: better none than one with holes.
-        let tags: Result<Vec<Tag>, _> = page.results.iter().map(|tag| tag.name.parse()).collect();
-        let tags = tags.map_err(|error| answer.content(error.to_string()))?;
+        let tags = page.results.iter().map(|tag| Ok((tag.name.parse()?, ())));
+        let tags: Result<Vec<_>, BadName> = tags.collect();
         let next = page.next.filter(|next| !next.is_empty());
         let next = next.map(|next| pages::at(&answer, &next, |url| hub.endpoint.is_own(url)));
-        Ok((tags, next.transpose()?))
+        Ok(pages::Page {
+            entries: tags.map_err(|error| answer.content(error.to_string()))?,
+            next: next.transpose()?,
+            bytes: body.len(),
+        })
     }
 
     /// Those of `tags` that Docker Hub's settings for this repository do not let move; none where the repository is not
@@ -210,7 +212,7 @@ impl Remote {
             401 | 403 | 404 => return Ok(Vec::new()),
             _ => return Err(answer.into_fault().await),
         }
-        let body = answer.body(LIMIT).await?;
+        let body = answer.body(Kind::Api).await?;
         let settings: Settings = serde_json::from_slice(&body)
             .map_err(|_| answer.content("it did not answer with a repository"))?;
         let rules = settings

@@ -5,8 +5,10 @@ mod deletion;
 
 use super::answer::Answer;
 use super::endpoint::Endpoint;
+use super::limits::{Kind, VERSIONS};
+use super::pages::{self, List, Next};
 use super::transport::Call;
-use super::{Credential, Options, Remote, pages};
+use super::{Credential, Options, Remote};
 use crate::error::Error;
 use crate::model::digest::Digest;
 use crate::model::fault::{Class, Fault};
@@ -21,12 +23,8 @@ use std::time::Duration;
 
 /// Where it is.
 pub(super) const API: &str = "https://api.github.com";
-/// A page of 100 versions, each with all its tags, is not longer.
-const LIMIT: usize = 8 * 1024 * 1024;
 /// The most that GitHub gives at once.
 const PER_PAGE: usize = 100;
-/// No package has more pages.
-const PAGES: usize = 1000;
 /// What GitHub asks of who is told to slow down and not for how long.
 const A_MINUTE: Duration = Duration::from_mins(1);
 
@@ -80,7 +78,11 @@ impl Listed {
         Ok(Version {
             digest: digest.map_err(|_| odd(format!("{:?} is no digest", self.name)))?,
             tags: tags.map_err(|error: crate::model::reference::BadName| odd(error.to_string()))?,
-            pushed: self.created_at.max(self.updated_at),
+            // A clock of its own that is behind its own times makes it young.
+            age: answer.date().map(|now| {
+                let pushed = self.created_at.max(self.updated_at);
+                Duration::try_from(now.duration_since(pushed)).unwrap_or_default()
+            }),
         })
     }
 }
@@ -191,7 +193,7 @@ impl Remote {
         if answer.status != 200 {
             return Err(self.github_fault(answer).await);
         }
-        let body = answer.body(LIMIT).await?;
+        let body = answer.body(Kind::Api).await?;
         let found: Owner = serde_json::from_slice(&body)
             .map_err(|_| answer.content("it did not answer with an owner"))?;
         let kind = if found.kind == "Organization" {
@@ -219,25 +221,22 @@ impl Remote {
     async fn listed(&self, ghcr: &Ghcr, state: &str) -> Result<Vec<(u64, Version)>, Fault> {
         let package = self.package(ghcr).await?;
         let path = format!("{package}/versions?per_page={PER_PAGE}&state={state}");
-        let first = ghcr.endpoint.url(&path)?;
-        let mut versions = Vec::new();
-        let mut next = Some(first.clone());
-        for number in 2..PAGES + 2 {
-            let Some(url) = next else {
-                return Ok(versions);
-            };
+        let mut url = ghcr.endpoint.url(&path)?;
+        let mut list = List::new(VERSIONS);
+        loop {
             let page = self.tried(|_| self.version_page(ghcr, &package, &url));
-            let (page, after) = page.await?;
-            // A full page that names none after it may have lost its Link on the way.
-            let full = page.len() >= PER_PAGE;
-            let further = || ghcr.endpoint.url(&format!("{path}&page={number}"));
-            let further = (full && after.is_none()).then(further).transpose()?;
-            versions.extend(page);
-            next = after.or(further);
+            let asked = pages::Asked {
+                host: self.registry.0.host.as_str(),
+                url: &url,
+            };
+            url = match list.take(page.await?, &asked)? {
+                Next::Named(url) => url,
+                Next::After(_) => ghcr
+                    .endpoint
+                    .url(&format!("{path}&page={}", list.pages + 1))?,
+                Next::End => return Ok(list.entries.into_iter().collect()),
+            };
         }
-        let detail = format!("the list of versions has more than {PAGES} pages");
-        let request = format!("GET {}", super::answer::redacted(&first));
-        Err(self.registry.fault(Class::Refused, &request, &detail))
     }
 
     async fn version_page(
@@ -245,7 +244,7 @@ impl Remote {
         ghcr: &Ghcr,
         package: &str,
         url: &Url,
-    ) -> Result<(Vec<(u64, Version)>, Option<Url>), Fault> {
+    ) -> Result<pages::Page<u64, Version>, Fault> {
         let mut answer = self.ask_github_for(ghcr, url.clone()).await?;
         if answer.status == 404 && !answer.is_html() {
             let mut fault = self.github_fault(answer).await;
@@ -264,16 +263,19 @@ impl Remote {
         if answer.status != 200 {
             return Err(self.github_fault(answer).await);
         }
-        let body = answer.body(LIMIT).await?;
+        let body = answer.body(Kind::ApiPage).await?;
         let listed: Vec<Listed> = serde_json::from_slice(&body)
             .map_err(|_| answer.content("it did not answer with package versions"))?;
-        let mut versions = Vec::new();
+        let mut entries = Vec::new();
         for one in &listed {
-            versions.push((one.id, one.version(&answer)?));
+            entries.push((one.id, one.version(&answer)?));
         }
         let own = |url: &Url| ghcr.endpoint.is_own(url) && is_of(package, url);
-        let next = pages::next(&answer, own)?;
-        Ok((versions, next))
+        Ok(pages::Page {
+            entries,
+            next: pages::next(&answer, own)?,
+            bytes: body.len(),
+        })
     }
 
     /// The version of a manifest: its id, from the last list or a new one.
@@ -299,7 +301,7 @@ impl Remote {
             404 if !answer.is_html() => return Ok(None),
             _ => return Err(self.github_fault(answer).await),
         }
-        let body = answer.body(LIMIT).await?;
+        let body = answer.body(Kind::Api).await?;
         let found: Listed = serde_json::from_slice(&body)
             .map_err(|_| answer.content("it did not answer with a package version"))?;
         found.version(&answer).map(Some)

@@ -1,21 +1,21 @@
 //! Decides how manifests and tags are read, written and deleted, and that what a registry stored is what it was sent.
 //! Must never trust a 201: what was written is asked for again.
 
+use super::Remote;
 use super::answer::Answer;
+use super::limits::{Kind, TAGS};
+use super::pages::{self, List, Next, Way};
 use super::scope::Access;
 use super::transport::{Call, Payload};
-use super::{Remote, pages};
 use crate::model::digest::Digest;
 use crate::model::fault::{Class, Fault};
-use crate::model::manifest::{MANIFEST_LIMIT, RawManifest, media_type};
-use crate::model::reference::{Reference, Tag};
+use crate::model::manifest::{RawManifest, media_type};
+use crate::model::reference::{BadName, Reference, Tag};
+use crate::target::TagList;
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Url};
 use serde::Deserialize;
-
-/// A list of tags has no more pages: 1000 tags each where the registry does as asked.
-const PAGES: usize = 1000;
 
 #[derive(Deserialize)]
 struct TagPage {
@@ -68,7 +68,7 @@ impl Remote {
             200 => {}
             _ => return Err(answer.into_fault().await),
         }
-        let body = answer.body(MANIFEST_LIMIT).await?;
+        let body = answer.body(Kind::Manifest).await?;
         let kind = answer.header(CONTENT_TYPE).unwrap_or_default();
         let manifest =
             RawManifest::parse(body, kind).map_err(|error| answer.content(error.to_string()))?;
@@ -120,44 +120,65 @@ impl Remote {
         }
     }
 
-    pub(super) async fn all_tags(&self) -> Result<Vec<Tag>, Fault> {
-        let mut tags = Vec::new();
-        let mut next = Some(self.url("tags/list?n=1000")?);
-        for _ in 0..PAGES {
-            let Some(url) = next else {
-                tags.sort();
-                tags.dedup();
-                return Ok(tags);
+    /// All tags; with a doubt where the registry does not let it be known whether they are all.
+    pub(super) async fn all_tags(&self) -> Result<TagList, Fault> {
+        let mut list = List::new(TAGS);
+        let mut url = self.url("tags/list?n=1000")?;
+        loop {
+            let way = list.way;
+            let page = match self.tried(|_| self.tag_page(&url, way)).await {
+                // Some know nothing but their own way to the next page.
+                Err(fault)
+                    if way == Way::AskedOn
+                        && matches!(fault.class, Class::Refused | Class::NotFound) =>
+                {
+                    return Ok(TagList {
+                        tags: list.entries.into_keys().collect(),
+                        doubt: Some(fault),
+                    });
+                }
+                page => page?,
             };
-            let first = tags.is_empty();
-            let (page, after) = self.tried(|_| self.tag_page(url.clone(), first)).await?;
-            tags.extend(page);
-            next = after;
+            url = match list.take(page, &self.asked(&url))? {
+                Next::Named(url) => url,
+                Next::After(tag) => self.url(&format!("tags/list?n=1000&last={tag}"))?,
+                Next::End => {
+                    return Ok(TagList::whole(list.entries.into_keys().collect()));
+                }
+            };
         }
-        let detail = format!("the list of tags has more than {PAGES} pages");
-        let request = format!("GET {}", self.repository);
-        Err(self.registry.fault(Class::Refused, &request, &detail))
     }
 
     /// One page of tags, and where the next one is.
     ///
     /// A repository that does not exist has no tags; a list that ends in the middle is a fault.
-    async fn tag_page(&self, url: Url, first: bool) -> Result<(Vec<Tag>, Option<Url>), Fault> {
-        let mut answer = self.send(Access::Pull, Call::new(Method::GET, url)).await?;
+    async fn tag_page(&self, url: &Url, way: Way) -> Result<pages::Page<Tag, ()>, Fault> {
+        let call = Call::new(Method::GET, url.clone());
+        let mut answer = self.send(Access::Pull, call).await?;
         match answer.status {
-            404 if first && !answer.is_html() => return Ok((Vec::new(), None)),
+            404 if way == Way::First && !answer.is_html() => return Ok(pages::Page::empty()),
             200 => {}
             _ => return Err(answer.into_fault().await),
         }
-        let body = answer.body(MANIFEST_LIMIT).await?;
+        let body = answer.body(Kind::Tags).await?;
         let page: TagPage = serde_json::from_slice(&body)
             .map_err(|_| answer.content("this is no list of tags in JSON"))?;
         // A tag that we cannot name could still hold an image alive: better no list than one with holes.
         let texts = page.tags.unwrap_or_default();
-        let tags: Result<Vec<Tag>, _> = texts.iter().map(|tag| tag.parse()).collect();
-        let tags = tags.map_err(|error| answer.content(error.to_string()))?;
-        let next = pages::next(&answer, |url| self.registry.is_own(url))?;
-        Ok((tags, next))
+        let tags: Result<Vec<_>, _> = texts.iter().map(|tag| Ok((tag.parse()?, ()))).collect();
+        Ok(pages::Page {
+            entries: tags.map_err(|error: BadName| answer.content(error.to_string()))?,
+            next: pages::next(&answer, |url| self.registry.is_own(url))?,
+            bytes: body.len(),
+        })
+    }
+
+    /// This registry, asked at `url`.
+    pub(super) fn asked<'a>(&'a self, url: &'a Url) -> pages::Asked<'a> {
+        pages::Asked {
+            host: self.registry.0.host.as_str(),
+            url,
+        }
     }
 }
 

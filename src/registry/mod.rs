@@ -13,6 +13,7 @@ mod download;
 mod endpoint;
 mod ghcr;
 mod helper;
+mod limits;
 mod manifests;
 mod pages;
 mod referrers;
@@ -48,7 +49,7 @@ use transport::{Call, Transport};
 /// A chain of redirects is no longer.
 const REDIRECTS: usize = 5;
 
-/// How long a request may stand still. None of them bounds how long a blob takes as long as it moves.
+/// How long a request may take. None of them bounds how long a blob takes as long as it moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
     /// To a connection, TLS included.
@@ -57,15 +58,18 @@ pub struct Timeouts {
     pub idle: Duration,
     /// From the last byte of a body to the answer: registries hash gigabytes before they answer.
     pub answer: Duration,
+    /// From the head of an answer that is no blob to its end, however it moves.
+    pub whole: Duration,
 }
 
 impl Default for Timeouts {
-    /// 10 s, 60 s and 300 s.
+    /// 10 s, 60 s, 300 s and 300 s.
     fn default() -> Self {
         Timeouts {
             connect: Duration::from_secs(10),
             idle: Duration::from_mins(1),
             answer: Duration::from_mins(5),
+            whole: Duration::from_mins(5),
         }
     }
 }
@@ -87,7 +91,7 @@ pub struct Options {
     pub policy: Policy,
     /// How long may be waited in all; shared by the registries of one release.
     pub patience: Patience,
-    /// How long a request may stand still.
+    /// How long a request may take.
     pub timeouts: Timeouts,
 }
 

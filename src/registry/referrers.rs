@@ -1,26 +1,23 @@
 //! Decides how a registry is asked what is about a manifest (OCI distribution-spec 1.1, "Listing Referrers").
 //! Must never take half a list for a whole one, nor a registry without such a list for one with an empty list.
 
+use super::Remote;
 use super::answer::Answer;
+use super::limits::{Kind, REFERRERS};
+use super::pages::{self, List, Next, Way};
 use super::scope::Access;
 use super::service::Api;
 use super::transport::Call;
-use super::{Remote, pages};
 use crate::model::digest::Digest;
 use crate::model::fault::{Class, Fault};
-use crate::model::manifest::{Body, Descriptor, MANIFEST_LIMIT, RawManifest, media_type};
+use crate::model::manifest::{Body, Descriptor, RawManifest, media_type};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Url};
-
-/// No list has more pages.
-const PAGES: usize = 100;
-/// Nothing has more about it.
-const MOST: usize = 10_000;
 
 /// What one question came to.
 enum Page {
     /// These, and more at that address.
-    Some(Vec<Descriptor>, Option<Url>),
+    Some(pages::Page<Digest, Descriptor>),
     /// The registry has no such list.
     Unknown,
     /// There is no such repository or manifest; that says nothing about the registry.
@@ -37,35 +34,27 @@ impl Remote {
         if known.get() == Some(&false) {
             return Ok(None);
         }
-        let first = self.url(&format!("referrers/{digest}"))?;
-        let mut all = Vec::new();
-        let mut next = Some(first.clone());
-        for number in 0..PAGES {
-            let Some(url) = next else {
-                return Ok(Some(all));
-            };
-            match self
-                .tried(|_| self.referrer_page(&url, number == 0))
-                .await?
-            {
+        let mut list = List::new(REFERRERS);
+        let mut url = self.url(&format!("referrers/{digest}"))?;
+        loop {
+            let first = list.way == Way::First;
+            let page = match self.tried(|_| self.referrer_page(&url, first)).await? {
                 Page::Unknown => {
                     let _ = known.set(false);
                     return Ok(None);
                 }
                 Page::Nothing => return Ok(None),
-                Page::Some(page, after) => {
-                    let _ = known.set(true);
-                    all.extend(page);
-                    next = after;
+                Page::Some(page) => page,
+            };
+            let _ = known.set(true);
+            url = match list.take(page, &self.asked(&url))? {
+                Next::Named(url) => url,
+                // The specification has no way to ask for what comes after an entry.
+                Next::After(_) | Next::End => {
+                    return Ok(Some(list.entries.into_values().collect()));
                 }
-            }
-            if all.len() > MOST {
-                break;
-            }
+            };
         }
-        let detail = format!("more than {MOST} manifests, or {PAGES} pages of them, are about it");
-        let request = format!("GET {first}");
-        Err(self.registry.fault(Class::Refused, &request, &detail))
     }
 
     async fn referrer_page(&self, url: &Url, first: bool) -> Result<Page, Fault> {
@@ -89,15 +78,20 @@ impl Remote {
             404 if first && !answer.is_html() => return self.without(answer).await,
             _ => return Err(answer.into_fault().await),
         }
-        let body = answer.body(MANIFEST_LIMIT).await?;
+        let body = answer.body(Kind::Manifest).await?;
+        let bytes = body.len();
         let kind = answer.header(CONTENT_TYPE).unwrap_or_default();
         let list =
             RawManifest::parse(body, kind).map_err(|error| answer.content(error.to_string()))?;
         let (Body::Index(listed), media_type::OCI_INDEX) = (list.body(), list.media_type()) else {
             return Err(answer.content("this is no OCI index, as a list of referrers is"));
         };
-        let after = pages::next(&answer, |url| self.registry.is_own(url))?;
-        Ok(Page::Some(listed.clone(), after))
+        let entries = listed.iter().map(|one| (one.digest, one.clone()));
+        Ok(Page::Some(pages::Page {
+            entries: entries.collect(),
+            next: pages::next(&answer, |url| self.registry.is_own(url))?,
+            bytes,
+        }))
     }
 
     /// What a 404 means: who has the list never says so (the specification forbids it), except of what is not there.

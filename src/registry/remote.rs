@@ -12,7 +12,7 @@ use crate::model::fault::{Class, Fault};
 use crate::model::manifest::{Descriptor, RawManifest};
 use crate::model::reference::{Reference, Repository, RepositoryName, Tag};
 use crate::model::retention::{Deleted, Deletion};
-use crate::target::{ByteStream, Growing, LocalBlob, Target, Version};
+use crate::target::{ByteStream, Growing, LocalBlob, TagList, Target, Version};
 use async_trait::async_trait;
 use bytes::Bytes;
 use reqwest::{Method, Url};
@@ -128,6 +128,10 @@ impl Target for Remote {
     }
 
     async fn tags(&self) -> Result<Vec<Tag>, Fault> {
+        self.all_tags().await.map(|list| list.tags)
+    }
+
+    async fn tag_list(&self) -> Result<TagList, Fault> {
         self.all_tags().await
     }
 

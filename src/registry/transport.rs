@@ -255,7 +255,7 @@ impl Transport {
             headers: response.headers().clone(),
             host: self.host.clone(),
             of_upload: call.of_upload,
-            idle: self.timeouts.idle,
+            timeouts: self.timeouts,
             response,
         };
         tracing::debug!(request, status = answer.status, "answered");

@@ -23,10 +23,8 @@ impl Files {
             versions.push(Version {
                 digest: manifest.digest(),
                 tags: index.tags_of(manifest.digest()),
-                // A time that cannot be told counts as now: then it is young, and stays.
-                pushed: written
-                    .try_into()
-                    .unwrap_or_else(|_| jiff::Timestamp::now()),
+                // This machine's clock is the folder's own. What is of a time to come is young, and stays.
+                age: Some(written.elapsed().unwrap_or_default()),
             });
         }
         Ok(versions)

@@ -256,6 +256,8 @@ const WRONG: &[&str] = &[
     "[[image]]\nname = \"x\"\ncontainerfile = { \"amd64\" = \"F\" }\n",
     "[[image]]\nname = \"x\"\ncontainerfile = { \"linux/amd64\" = 1 }\n",
     "[[image]]\nname = \"x\"\nplatforms = [\"linux/amd64\"]\nargs = { A = 1 }\n",
+    "[[image]]\nname = \"x\"\nplatforms = [\"linux/amd64\"]\nlabels = { \"rpub.run\" = \"x\" }\n",
+    "[[image]]\nname = \"x\"\nplatforms = [\"linux/amd64\"]\nlabels = { \"org.opencontainers.image.created\" = \"x\" }\n",
 ];
 
 #[test]

@@ -7,6 +7,8 @@ mod broken;
 mod by_hand;
 /// A directory store.
 mod directory;
+/// Lists of tags that are not whole.
+mod lists;
 /// Somebody publishes while something is pruned.
 mod races;
 /// GHCR and Docker Hub.

@@ -11,6 +11,8 @@ mod crowd;
 mod early;
 /// Machines hand digest records over.
 mod handover;
+/// `rpub push` pushes what this project built.
+mod kept;
 /// A large image, to three places at once.
 mod large;
 /// How hard layers are compressed.

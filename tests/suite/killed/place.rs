@@ -243,6 +243,11 @@ impl<'a> Place<'a> {
         let project = &self.bench.project;
         let status = project.run(&["status"]).await;
         assert_eq!(status.out, "every release has ended\n", "{}", status.err);
-        assert!(!project.state().join("rpub").exists(), "journals are left");
+        let left = std::fs::read_dir(project.state().join("rpub")).into_iter();
+        let left = left.flatten().map(|entry| entry.unwrap().file_name());
+        let left: Vec<_> = left.map(|name| name.into_string().unwrap()).collect();
+        // What `rpub build` made is known by its id.
+        let built = |name: &String| name.starts_with("built-");
+        assert!(left.iter().all(built), "journals are left: {left:?}");
     }
 }

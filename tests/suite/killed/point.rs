@@ -51,9 +51,9 @@ impl Point {
 /// Every request from the first look at the tags to the last read-back, each before and after the registry has done it;
 /// with the ending that it has where not all have both.
 pub(super) fn points() -> Vec<(Point, Ending)> {
-    // The first list of tags is asked for before anything is assembled. A PUT is read back by who sent it, and again by
-    // who decides that the next tag may move.
-    let mut requests = vec![("", "GET", 2)];
+    // The first list of tags is asked for before anything is assembled; each list is asked on once. A PUT is read back by
+    // who sent it, and again by who decides that the next tag may move.
+    let mut requests = vec![("", "GET", 3), ("", "GET", 4)];
     requests.extend(TAGS.map(|tag| (tag, "GET", 1)));
     for tag in TAGS {
         requests.extend([(tag, "PUT", 1), (tag, "HEAD", 1), (tag, "HEAD", 2)]);

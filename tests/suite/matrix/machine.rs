@@ -139,6 +139,7 @@ impl Machine {
                 connect: Duration::from_secs(20),
                 idle: silence,
                 answer: silence,
+                whole: Duration::from_mins(5),
             },
             clock: Clock::default(),
         };

@@ -308,6 +308,17 @@ async fn prune_sweeps_what_is_old_and_untagged_where_that_is_listed() {
     assert_eq!(packages.package(name).len(), 6);
     services.ghcr.api_proxy.heal();
 
+    // Nothing is old by a clock that nobody knows.
+    let timeless = Rule::on("GET", "/versions?", Fault::Without("date")).always();
+    services.ghcr.api_proxy.break_also(timeless);
+    let run = services.run(&["prune", "--sweep", "--yes"]).await;
+    assert_eq!(run.code, Some(10), "{}", run.err);
+    assert!(run.err.contains("have no Date"), "{}", run.err);
+    assert_eq!(packages.package(name).len(), 6);
+    services.ghcr.api_proxy.heal();
+
+    // What is of today there stays, though by this machine's clock it is three years old.
+    packages.clock_is_behind(1000);
     let run = services.run(&["prune", "--sweep", "--yes"]).await;
     assert_eq!(run.code, Some(0), "{}", run.err);
     let left: BTreeSet<Digest> = packages.package(name).into_keys().collect();

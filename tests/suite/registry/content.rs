@@ -2,7 +2,8 @@
 //! Must never take a wrong answer for a right one.
 
 use super::*;
-use crate::support::faults::{Fault as Break, Rule};
+use crate::support::faults::{Fault as Break, Rule, one_by_one};
+use crate::support::proxy::Builder;
 use crate::support::registries::{Auth, RegistryProcess};
 use rpub::model::fault::Class;
 
@@ -110,6 +111,7 @@ async fn tags_of(
     second: Break,
 ) -> Result<Vec<String>, Fault> {
     let proxy = Proxy::before(registry.host())
+        .rule(Rule::on("GET", "/tags/list?n=1000&last=", page(&[], None)).always())
         .rule(Rule::on("GET", "/tags/list?last=", second))
         .rule(Rule::on("GET", "/tags/list", first).always())
         .start()
@@ -130,10 +132,89 @@ async fn tags_are_read_to_the_last_page() {
         .rule(Rule::on("GET", "/tags/list?last=", Break::status(502)))
         .rule(Rule::on("GET", "/tags/list?last=", page(&["a"], None)))
         .rule(Rule::on("GET", "/tags/list", first()))
+        .rule(Rule::on("GET", "/tags/list?n=1000&last=a", page(&[], None)))
         .start()
         .await;
     assert_eq!(through(&proxy).tags().await.unwrap().len(), 3);
-    assert_eq!(proxy.count("GET", "/tags/list"), 3);
+    assert_eq!(proxy.count("GET", "/tags/list"), 4);
+}
+
+#[tokio::test]
+async fn a_list_of_tags_without_its_link_is_asked_on_to_its_end() {
+    let registry = RegistryProcess::start(&Auth::None);
+    // As it orders them, which need not be by name.
+    let proxy = Proxy::before(registry.host());
+    let rules = one_by_one("o/app", &["v10", "v9", "latest", "a"]);
+    let proxy = rules.into_iter().fold(proxy, Builder::rule);
+    let proxy = proxy.start().await;
+    let app = through(&proxy);
+    let tags = app.tags().await.unwrap();
+    let texts: Vec<&str> = tags
+        .iter()
+        .map(rpub::model::reference::Tag::as_str)
+        .collect();
+    assert_eq!(texts, ["a", "latest", "v10", "v9"]);
+    assert_eq!(proxy.count("GET", "/tags/list"), 5);
+    assert!(app.tag_list().await.unwrap().doubt.is_none());
+    // One that cannot be asked on tells everything again: Debian's does.
+    let image = Image::new();
+    let direct = super::app(registry.host());
+    image.push(&direct).await.unwrap();
+    assert!(direct.tag_list().await.unwrap().doubt.is_none());
+    assert_eq!(direct.tags().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_registry_that_cannot_be_asked_on_leaves_a_doubt() {
+    let registry = RegistryProcess::start(&Auth::None);
+    for (fault, class) in [
+        (400, Class::Refused),
+        (404, Class::NotFound),
+        (405, Class::Refused),
+    ] {
+        let proxy = Proxy::before(registry.host())
+            .rule(Rule::on("GET", "&last=", Break::status(fault)).always())
+            .rule(Rule::on("GET", "/tags/list", page(&["a"], None)).always())
+            .start()
+            .await;
+        let list = through(&proxy).tag_list().await.unwrap();
+        assert_eq!(list.tags.len(), 1);
+        assert_eq!(list.doubt.unwrap().class, class);
+    }
+    for (fault, class) in [
+        (Break::status(403), Class::Permission),
+        (Break::status(500), Class::Server),
+        (Break::html(200), Class::Content),
+        (Break::Reset, Class::Transport),
+    ] {
+        let proxy = Proxy::before(registry.host())
+            .rule(Rule::on("GET", "&last=", fault).always())
+            .rule(Rule::on("GET", "/tags/list", page(&["a"], None)).always())
+            .start()
+            .await;
+        let fault = through(&proxy).tag_list().await.unwrap_err();
+        assert_eq!(fault.class, class, "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_tags_without_end_is_not_held_in_memory() {
+    let registry = RegistryProcess::start(&Auth::None);
+    // 4 MiB of tags that are new each time, page after page.
+    let many: Vec<String> = (0..30_000)
+        .map(|number| format!("{number:0>128}"))
+        .collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let endless = page(&many, Some("/v2/o/app/tags/list?n=1"));
+    let proxy = Proxy::before(registry.host())
+        .rule(Rule::on("GET", "/tags/list", endless).always())
+        .start()
+        .await;
+    let app = through(&proxy);
+    let fault = app.tags().await.unwrap_err();
+    assert_eq!(fault.class, Class::Refused);
+    assert!(fault.detail.contains("more than 16 MiB of tags"), "{fault}");
+    assert_eq!(proxy.count("GET", "/tags/list"), 5);
 }
 
 #[tokio::test]
@@ -154,6 +235,7 @@ async fn a_list_of_tags_with_holes_is_none() {
     }
     let cut = tags_of(&registry, page(&["a"], Some(next)), Break::status(404)).await;
     assert_eq!(cut.unwrap_err().class, Class::NotFound);
+    // The same page again and again.
     let endless = page(&["a"], Some("/v2/o/app/tags/list?n=1"));
     let fault = tags_of(&registry, endless, none()).await.unwrap_err();
     assert_eq!(fault.class, Class::Refused);

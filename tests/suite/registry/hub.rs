@@ -140,6 +140,16 @@ async fn hubs_api_lists_all_tags_with_one_login() {
     hub.api.busy(1);
     assert_eq!(app.more_tags().await.unwrap(), all);
     assert_eq!(hub.api.logins(), 2);
+    // Pages whose next one was lost are asked on to the end.
+    let nothing = Break::status(200).body(r#"{"next": null, "results": [{"name": "a"}]}"#);
+    let api = hub.api.url.strip_prefix("http://").unwrap();
+    let lossy = Proxy::before(api.parse().unwrap())
+        .rule(Rule::on("GET", "/tags?page_size=100$", nothing))
+        .start()
+        .await;
+    let through = at(&hub, &format!("http://{}", lossy.host()), login());
+    assert_eq!(through.more_tags().await.unwrap().len(), 2);
+    assert_eq!(lossy.count("GET", "/tags?"), 3);
     // Without a login nobody is asked.
     let anonymous = at(&hub, &hub.api.url, CredentialSource::anonymous());
     assert_eq!(anonymous.more_tags().await.unwrap(), []);
@@ -147,7 +157,7 @@ async fn hubs_api_lists_all_tags_with_one_login() {
     let fault = at(&hub, &hub.api.url, wrong).more_tags().await.unwrap_err();
     assert_eq!(fault.class, Class::Auth);
     is_clean(&format!("{fault} {fault:?}"));
-    assert_eq!(hub.api.logins(), 2);
+    assert_eq!(hub.api.logins(), 3);
 }
 
 #[tokio::test]

@@ -31,12 +31,18 @@ fn on_list(fault: Break) -> Rule {
 
 async fn ask(on: &Remote) -> Result<Option<Vec<Digest>>, Fault> {
     let found = on.referrers(Digest::of(b"image")).await?;
-    Ok(found.map(|found| found.iter().map(|about| about.digest).collect()))
+    Ok(found.map(|found| {
+        let mut found: Vec<Digest> = found.iter().map(|about| about.digest).collect();
+        found.sort();
+        found
+    }))
 }
 
 fn digests(texts: &[&str]) -> Vec<Digest> {
     let digest = |text: &&str| Digest::of(text.as_bytes());
-    texts.iter().map(digest).collect()
+    let mut digests: Vec<Digest> = texts.iter().map(digest).collect();
+    digests.sort();
+    digests
 }
 
 #[tokio::test]

@@ -3,9 +3,10 @@
 
 use super::{manifest, tags, to, two_registries};
 use crate::support::{
+    faults::{Fault, Rule, one_by_one},
     project::{Outcome, Project, Running},
-    proxy::Proxy,
-    registries::RegistryProcess,
+    proxy::{Builder, Proxy},
+    registries::{Auth, RegistryProcess},
 };
 use nix::sys::signal::Signal;
 use rpub::model::{digest::Digest, reference::Host};
@@ -88,6 +89,43 @@ async fn release_of_an_older_version_or_a_candidate_leaves_latest() {
         assert_eq!(after[tag], *digest, "{tag}");
     }
     assert_ne!(after["1.1.0"], after["2.0.0-rc.1"]);
+}
+
+#[tokio::test]
+async fn release_moves_latest_only_forward_where_pages_of_tags_are_lost() {
+    let registry = RegistryProcess::start(&Auth::None);
+    let project = Project::plain("paged");
+    let name = format!("ns/{}", project.image());
+    let first = to(&[registry.host()], "ns");
+    well(&project, &["release", "v1.2.3", "--to", &first]).await;
+    let latest = manifest(&registry.host(), &name, "latest").await.unwrap();
+
+    // One tag a page, without a Link; that of the newer version comes last.
+    let tags = one_by_one(&name, &["latest", "1.2", "1.2.3"]).into_iter();
+    let paged = tags.fold(Proxy::before(registry.host()), Builder::rule);
+    let paged = paged.start().await;
+    project.write("text", "older");
+    let lossy = to(&[paged.host()], "ns");
+    let older = well(&project, &["release", "v1.1.0", "--to", &lossy]).await;
+    let told = "latest stays where it is: 1.2.3 is newer and published";
+    assert!(older.err.contains(told), "{}", older.err);
+    let now = manifest(&registry.host(), &name, "latest").await.unwrap();
+    assert_eq!(now.digest(), latest.digest());
+
+    // One that cannot be asked on may know no other way: a release there says so, and goes on.
+    let refuses = Rule::on("GET", "&last=", Fault::status(400)).always();
+    let refuses = Proxy::before(registry.host()).rule(refuses).start().await;
+    project.write("text", "newer");
+    let stubborn = to(&[refuses.host()], "ns");
+    let newer = project.run(&["release", "v1.3.0", "--to", &stubborn]).await;
+    // It stands; but what it superseded stays.
+    assert_eq!(newer.code, Some(10), "{}", newer.err);
+    let told = "it does not tell whether its list of tags is whole";
+    assert_eq!(newer.err.matches(told).count(), 2, "{}", newer.err);
+    let now = manifest(&registry.host(), &name, "latest").await.unwrap();
+    assert_ne!(now.digest(), latest.digest());
+    let left = manifest(&registry.host(), &name, &latest.digest().to_string()).await;
+    assert!(left.is_some());
 }
 
 #[tokio::test]

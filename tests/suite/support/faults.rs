@@ -160,6 +160,24 @@ impl Rule {
     }
 }
 
+/// A registry that gives these tags one by one in this order, and never says where the next page is.
+pub(crate) fn one_by_one(repository: &str, tags: &[&str]) -> Vec<Rule> {
+    let page = |tags: &[&str]| {
+        let body = serde_json::json!({"name": repository, "tags": tags});
+        Fault::status(200).body(&body.to_string())
+    };
+    let list = |query: &str, tags: &[&str]| {
+        let path = format!("/v2/{repository}/tags/list?n=1000{query}$");
+        Rule::on("GET", path, page(tags)).always()
+    };
+    let after = tags.iter().enumerate().map(|(number, tag)| {
+        let next = tags.get(number + 1..number + 2).unwrap_or_default();
+        list(&format!("&last={tag}"), next)
+    });
+    let first = list("", &tags[..1]);
+    std::iter::once(first).chain(after).collect()
+}
+
 /// Whether the parts of `pattern`, which `*` divides, are in `target` in this order; with `$` at the end, up to its end.
 pub(crate) fn matches(pattern: &str, target: &str) -> bool {
     let mut rest = target;

@@ -43,6 +43,8 @@ struct Known {
     graves: BTreeMap<u64, Grave>,
     may_delete: bool,
     page: usize,
+    /// How many days its clock is behind this machine's.
+    behind: i64,
 }
 
 struct Shared {
@@ -77,6 +79,7 @@ impl Api {
                 graves: BTreeMap::new(),
                 may_delete: true,
                 page: 100,
+                behind: 0,
             }),
         });
         let package = "/api/v3/{kind}/{owner}/packages/container/{name}/versions";
@@ -116,6 +119,11 @@ impl Api {
     /// From now on a page has no more versions than this.
     pub(crate) fn page(&self, most: usize) {
         self.known().page = most;
+    }
+
+    /// From now on its clock is so many days behind this machine's.
+    pub(crate) fn clock_is_behind(&self, days: i64) {
+        self.known().behind = days;
     }
 
     /// What is there, by digest.
@@ -197,12 +205,15 @@ impl Shared {
     ) -> Value {
         let known = self.known.lock().unwrap();
         let days = known.ages.get(&digest).copied().unwrap_or_default();
+        let days = days + known.behind;
         let pushed = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * days);
+        // In whole seconds, as the Date of its answers.
+        let pushed = pushed.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let url = format!("{}/packages/{repository}/versions/{id}", self.url);
         let page = format!("https://github.com/{repository}/pkgs/container/{id}");
         json!({
             "id": id, "name": digest, "url": url, "package_html_url": page, "html_url": page,
-            "created_at": pushed.to_string(), "updated_at": pushed.to_string(),
+            "created_at": pushed, "updated_at": pushed,
             "metadata": {"package_type": "container", "container": {"tags": tags}},
         })
     }
@@ -281,6 +292,10 @@ async fn versions(
         listed.map(|(id, digest, tags)| shared.document(&repository, *id, (*digest, tags)));
     let listed: Vec<Value> = listed.collect();
     let mut answer = Json(listed).into_response();
+    let behind = jiff::SignedDuration::from_hours(24 * shared.known.lock().unwrap().behind);
+    let now = (jiff::Timestamp::now() - behind).strftime("%a, %d %b %Y %H:%M:%S GMT");
+    let date = now.to_string().parse().unwrap();
+    answer.headers_mut().insert(header::DATE, date);
     if all.len() > page * per_page {
         // As GitHub's own links: of the host that was asked.
         let host = headers[header::HOST].to_str().unwrap();

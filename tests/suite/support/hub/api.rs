@@ -200,6 +200,9 @@ async fn tags(
         given.unwrap_or(usual)
     };
     let (size, page) = (number("page_size", 10).min(100), number("page", 1));
+    if page > 1 && (page - 1) * size >= tags.len() {
+        return not_found();
+    }
     let results: Vec<Value> = tags
         .iter()
         .skip((page - 1) * size)
