@@ -11,6 +11,8 @@ pub mod containerfile;
 pub mod digest;
 /// What is wrong with a machine, a project, its registries.
 pub mod doctor;
+/// The rules of an ignore file as podman is told them.
+pub mod excludes;
 /// What a registry answered when it did not do as asked, and what the policy says to that.
 pub mod fault;
 /// What `latest` named before.
