@@ -197,10 +197,22 @@ struct Image {
     /// The stage to publish; without it, the last one.
     #[schemars(regex(pattern = SOMETHING))]
     target: Option<String>,
+    /// The network of its build steps: one of their own, or this machine's, its loopback included.
+    #[schemars(extend("default" = "private"))]
+    network: Option<Network>,
     /// Build arguments.
     args: Option<BTreeMap<String, String>>,
     /// Labels, over those that rpub makes.
     labels: Option<BTreeMap<String, String>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename = "network", rename_all = "kebab-case")]
+enum Network {
+    /// One of their own.
+    Private,
+    /// This machine's.
+    Host,
 }
 
 #[derive(JsonSchema)]

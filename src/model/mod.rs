@@ -53,6 +53,8 @@ pub mod run;
 pub mod spec;
 /// What `rpub init` makes of a folder: images, rpub.toml, what to do next.
 pub mod starter;
+/// Steps of a Containerfile that ask for another network.
+pub mod step_network;
 /// Tag patterns and rules.
 pub mod tags;
 /// What was heard of a release while it went on.

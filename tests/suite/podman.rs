@@ -7,6 +7,8 @@ mod connecting;
 mod contexts;
 /// What appears in a folder while podman builds from it.
 mod late;
+/// What a step reaches of this machine.
+mod networks;
 /// Pushes and manifest lists.
 mod pushing;
 /// By folder and by archive: the same.

@@ -15,6 +15,8 @@ mod handover;
 mod large;
 /// How hard layers are compressed.
 mod levels;
+/// Whose steps have this machine's network.
+mod networks;
 /// A base's layers come from where the base is.
 mod origins;
 /// What the HTML report says.
