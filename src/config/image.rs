@@ -22,6 +22,7 @@ pub(super) fn image(
     let name = table.required_parsed::<RepositoryName>("name");
     let context = table.string("context");
     let target = table.string("target").map(|v| v.text);
+    let network = table.parsed("network").unwrap_or_default();
     let description = table.string("description").map(|v| v.text);
     let args = table.strings_by_key("args");
     let labels = labels(&mut table);
@@ -112,6 +113,7 @@ pub(super) fn image(
         context,
         platforms: checked,
         target,
+        network,
         args,
         labels,
         description,

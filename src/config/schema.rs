@@ -200,11 +200,23 @@ struct Image {
     /// The stage to publish; without it, the last one.
     #[schemars(regex(pattern = SOMETHING))]
     target: Option<String>,
+    /// The network of its build steps: one of their own, or this machine's, its loopback included.
+    #[schemars(extend("default" = "private"))]
+    network: Option<Network>,
     /// Build arguments. No place for secrets: every user of the machine can read them, and they stay in the image.
     args: Option<BTreeMap<String, String>>,
     /// Labels beside those that rpub makes, which it keeps for itself.
     #[schemars(extend("propertyNames" = {"not": {"pattern": MADE_LABELS}}))]
     labels: Option<BTreeMap<String, String>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename = "network", rename_all = "kebab-case")]
+enum Network {
+    /// One of their own.
+    Private,
+    /// This machine's.
+    Host,
 }
 
 #[derive(JsonSchema)]

@@ -22,15 +22,17 @@ pub struct BadPattern {
 /// An ignore file's rules, in order. The empty one leaves nothing out.
 #[derive(Debug, Clone, Default)]
 pub struct Ignore {
-    rules: Vec<Rule>,
+    pub(super) rules: Vec<Rule>,
 }
 
 #[derive(Debug, Clone)]
-struct Rule {
+pub(super) struct Rule {
     /// Matches the pattern's own paths, and all that is beneath them.
     regex: Regex,
     /// Written with `!`: brings back.
-    exception: bool,
+    pub(super) exception: bool,
+    /// Without `.`, `..`, double slashes and those at its ends.
+    pub(super) cleaned: String,
     /// The pattern's parts up to the first that may match across `/`.
     parts: Vec<Regex>,
 }
@@ -99,6 +101,7 @@ impl Rule {
         Ok(Rule {
             regex: compile(&whole, "(?:/.*)?$")?,
             exception,
+            cleaned: cleaned.to_owned(),
             parts,
         })
     }

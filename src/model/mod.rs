@@ -17,6 +17,8 @@ pub mod containerfile;
 pub mod digest;
 /// What is wrong with a machine, a project, its registries.
 pub mod doctor;
+/// The rules of an ignore file as podman is told them.
+pub mod excludes;
 /// What a registry answered when it did not do as asked, and what the policy says to that.
 pub mod fault;
 /// What `latest` named before.
@@ -57,6 +59,8 @@ pub mod run;
 pub mod spec;
 /// What `rpub init` makes of a folder: images, rpub.toml, what to do next.
 pub mod starter;
+/// Steps of a Containerfile that ask for another network.
+pub mod step_network;
 /// Tag patterns and rules.
 pub mod tags;
 /// What was heard of a release while it went on.

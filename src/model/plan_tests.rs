@@ -22,6 +22,7 @@ fn spec() -> Spec {
             context: ".".to_owned(),
             platforms: vec![("linux/amd64".parse().unwrap(), "Containerfile".to_owned())],
             target: None,
+            network: crate::model::spec::Network::Private,
             args: BTreeMap::new(),
             labels: BTreeMap::from([
                 ("com.example.team".to_owned(), "a".to_owned()),

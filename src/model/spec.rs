@@ -171,6 +171,42 @@ impl CachePlaces {
     }
 }
 
+/// The network that the steps of a build have, in podman's words.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Network {
+    /// One of their own.
+    #[default]
+    Private,
+    /// This machine's.
+    Host,
+}
+
+/// The name is neither `private` nor `host`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no network: there are private and host")]
+pub struct BadNetwork(String);
+
+impl std::str::FromStr for Network {
+    type Err = BadNetwork;
+
+    fn from_str(text: &str) -> Result<Self, BadNetwork> {
+        match text {
+            "private" => Ok(Network::Private),
+            "host" => Ok(Network::Host),
+            _ => Err(BadNetwork(text.chars().take(100).collect())),
+        }
+    }
+}
+
+impl std::fmt::Display for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Network::Private => "private",
+            Network::Host => "host",
+        })
+    }
+}
+
 /// One `[[image]]`.
 #[derive(Debug, Clone)]
 pub struct ImageSpec {
@@ -182,6 +218,8 @@ pub struct ImageSpec {
     pub platforms: Vec<(Platform, String)>,
     /// The stage to build; the last where none is named.
     pub target: Option<String>,
+    /// The network of its build steps.
+    pub network: Network,
     /// Build arguments.
     pub args: BTreeMap<String, String>,
     /// Labels beyond those that rpub makes.

@@ -10,8 +10,9 @@ use crate::{
         platform::Platform,
         reference::RepositoryName,
         run::Run,
+        spec::Network,
     },
-    podman::{self, BuildRequest, Engine, ImageId, Inspected, Steps},
+    podman::{self, BuildRequest, Engine, ImageId, Inspected, Isolation, Steps},
 };
 use std::time::Instant;
 use tokio::sync::mpsc::UnboundedSender;
@@ -78,11 +79,16 @@ pub async fn images(
             engine.version()
         )));
     }
+    let usual = usual_network(context, engine, plan, wanted);
     let mut built = Vec::new();
     for image in &plan.images {
         for (platform, file) in &image.spec.platforms {
             if wanted.includes(platform) {
-                let wanted = (image, platform, file.as_str());
+                let network = match image.spec.network {
+                    Network::Private => usual,
+                    Network::Host => Network::Host,
+                };
+                let wanted = (image, platform, file.as_str(), network);
                 built.push(one(context, engine, wanted, plan, aids).await?);
             }
         }
@@ -97,6 +103,46 @@ pub async fn images(
     Ok(built)
 }
 
+/// The network of steps that rpub.toml gives one of their own, where the engine can make one. Whose steps have this machine's
+/// is said once.
+fn usual_network(context: &Context, engine: &Engine, plan: &Plan, wanted: &Wanted) -> Network {
+    let built = plan.images.iter().filter(|image| {
+        let mut platforms = image.spec.platforms.iter();
+        platforms.any(|(platform, _)| wanted.includes(platform))
+    });
+    let (host, private): (Vec<_>, Vec<_>) =
+        built.partition(|image| image.spec.network == Network::Host);
+    if !host.is_empty() {
+        let names: Vec<String> = host.iter().map(|image| image.name().to_string()).collect();
+        let text = format!(
+            "build steps of {} have this machine's network, its loopback included, because rpub.toml says network = \"host\"",
+            names.join(", ")
+        );
+        context.events.send(Event::Note(text));
+    }
+    if private.is_empty() {
+        return Network::Host;
+    }
+    let (text, network) = match engine.isolation() {
+        Isolation::Whole => return Network::Private,
+        Isolation::Leaky => (
+            format!(
+                "build steps can reach this machine's loopback, as 10.0.2.2 in their own network: podman {} cannot close it here. 4.6 and newer do; so does an engine that rpub starts itself (leave --url and CONTAINER_HOST out)",
+                engine.version()
+            ),
+            Network::Private,
+        ),
+        Isolation::None(why) => (
+            format!(
+                "build steps have this machine's network, its loopback included: {why}; rpub doctor says what is missing"
+            ),
+            Network::Host,
+        ),
+    };
+    context.events.send(Event::Warning(text));
+    network
+}
+
 /// What ran, for whoever looks at an image: no part of the plan, since the same release may be made by another run.
 fn provenance(run: Option<&Run>, podman: &str) -> Vec<(String, String)> {
     let url = run.map(|run| run.url.clone()).filter(|url| !url.is_empty());
@@ -108,7 +154,7 @@ fn provenance(run: Option<&Run>, podman: &str) -> Vec<(String, String)> {
 async fn one(
     context: &Context,
     engine: &Engine,
-    (image, platform, file): (&ImagePlan, &Platform, &str),
+    (image, platform, file, network): (&ImagePlan, &Platform, &str, Network),
     plan: &Plan,
     aids: Aids<'_>,
 ) -> Result<Built> {
@@ -126,6 +172,7 @@ async fn one(
         target: image.spec.target.clone(),
         timestamp: Some(plan.created.as_second()),
         no_cache: false,
+        network,
         cache: caches.and_then(|(dock, caches)| caches.of(dock, image.name(), platform)),
     };
     // A step that goes to a layer cache comes to the relay from podman's build: a push of its own would compress it twice.

@@ -8,12 +8,14 @@ use super::folder::Order;
 use super::id::ImageId;
 use super::libpod::{Failure, Lines};
 use super::request::BuildRequest;
-use super::told::Told;
+use super::told::{Told, breaks_out};
 use super::{Engine, Inspected, engine_error};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
     containerfile::{declares_healthcheck, with_labels},
     fault::one_line,
+    spec::Network,
+    step_network,
 };
 
 /// How often a build that lost a cached step is begun.
@@ -82,6 +84,13 @@ impl Engine {
                 "report this",
             )
         })??;
+        let asking = step_network::first_that_asks(context.text());
+        if let Some(line) = asking.filter(|_| request.network == Network::Private) {
+            return Err(breaks_out(format!(
+                "{}:{line}",
+                request.containerfile.display()
+            )));
+        }
         let wants_healthcheck = declares_healthcheck(context.text(), request.target.as_deref());
         if request.usable_cache().is_some() {
             let pulling = async {
@@ -126,11 +135,18 @@ impl Engine {
                     });
                 }
                 told.hear(&progress.stream, on_line);
+                if told.breaks_out {
+                    break;
+                }
             }
             told.finish(on_line);
             Ok(())
         };
         let outcome: Result<(), Failure> = outcome.await;
+        if told.breaks_out {
+            self.stop_builds().await;
+            return Err(breaks_out(told.place()));
+        }
         // A file that could not be packed is the cause of whatever podman then said.
         if let Some(cause) = handed.trouble.get() {
             return Err(Error::new(

@@ -1,9 +1,9 @@
-//! Decides which of podman-api's calls are made: info, inspect, tag and removal by name.
+//! Decides which of podman-api's calls are made: inspect, tag and removal by name.
 //! Must never use its build, push or manifest calls, nor show its errors' Debug (it may hold a whole response).
 
 use super::{Engine, engine_error};
 use crate::error::{Error, Result};
-use crate::model::{fault::one_line, origin::Redirect, platform::Platform};
+use crate::model::fault::one_line;
 use podman_api::{Podman, opts::ImageTagOpts};
 use reqwest::Method;
 use std::collections::BTreeMap;
@@ -12,15 +12,6 @@ use std::time::Duration;
 
 /// The calls, over one socket.
 pub(super) struct Client(Podman);
-
-/// What an engine says of itself.
-#[derive(Debug, Clone)]
-pub(super) struct About {
-    pub(super) version: String,
-    pub(super) platform: Platform,
-    pub(super) rootless: bool,
-    pub(super) redirects: Vec<Redirect>,
-}
 
 /// An image in podman's storage.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,41 +41,6 @@ impl Client {
         // Not `adjust_api_version`: it picks the Docker API's version.
         Client(Podman::unix_versioned(socket, (4, 0, 0)))
     }
-
-    /// Version, platform, redirects, and whether it is rootless: in one call, since podman looks up the packages of its
-    /// helpers for each (`dpkg -S`, half a second of processor here).
-    pub(super) async fn about(&self) -> Result<About, String> {
-        let info = self.0.info().await.map_err(words)?;
-        let version = info.version.and_then(|version| version.version);
-        let host = info.host.ok_or("info tells nothing of the host")?;
-        let (os, arch) = (host.os.unwrap_or_default(), host.arch.unwrap_or_default());
-        Ok(About {
-            version: one_line(&version.ok_or("it does not tell its version")?),
-            platform: Platform::of_engine(&os, &arch).map_err(|error| error.to_string())?,
-            redirects: info.registries.as_ref().map(redirects).unwrap_or_default(),
-            // An engine that does not say is not trusted to be rootless.
-            rootless: host.security.and_then(|security| security.rootless) == Some(true),
-        })
-    }
-}
-
-/// The rules of `registries.conf`: an object for each prefix, beside `search`, which is a list.
-fn redirects(told: &serde_json::Value) -> Vec<Redirect> {
-    let rules = told.as_object().into_iter().flatten();
-    let rule = |(prefix, rule): (&String, &serde_json::Value)| {
-        let location = rule.get("Location")?.as_str()?;
-        Some(Redirect {
-            prefix: prefix.clone(),
-            location: if location.is_empty() {
-                prefix
-            } else {
-                location
-            }
-            .to_owned(),
-            insecure: rule.get("Insecure").and_then(serde_json::Value::as_bool) == Some(true),
-        })
-    };
-    rules.filter_map(rule).collect()
 }
 
 /// A podman-api error in its own words, one line; never its Debug.

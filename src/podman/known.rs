@@ -1,9 +1,11 @@
 //! Decides what is known of an engine before it works, and whether rpub can use it.
 //! Must never take a rootful engine, nor ask one for what rpub knows by itself.
 
-use super::client::Client;
+use super::about::About;
 use super::engine_error;
 use super::libpod::{Libpod, NotPodman};
+use super::network::Isolation;
+use super::service::Service;
 use crate::error::Result;
 use crate::model::{origin::Redirect, platform::Platform};
 use std::path::Path;
@@ -15,36 +17,51 @@ pub(super) const ROOTLESS_HINT: &str = "run rpub as an ordinary user, with that 
 pub(super) struct Known {
     pub(super) version: String,
     pub(super) platform: Platform,
+    pub(super) isolation: Isolation,
     /// None where they were not asked for.
     pub(super) redirects: Option<Vec<Redirect>>,
 }
 
 impl Known {
     /// Of the engine on a socket. One that rpub started is as rootless as rpub, and of this machine: so it need not be asked,
-    /// which costs more than anything else before the work (see [`Client::about`]).
-    pub(super) async fn of(socket: &Path, started: bool, patience: Duration) -> Result<Known> {
+    /// which costs more than anything else before the work (see [`About`]).
+    pub(super) async fn of(
+        socket: &Path,
+        service: Option<&Service>,
+        patience: Duration,
+    ) -> Result<Known> {
         // A 32-bit program may run beside a 64-bit podman.
-        match platform_here().filter(|_| started && cfg!(target_pointer_width = "64")) {
-            Some(platform) => Self::own(socket, platform, patience).await,
-            None => Self::asked(socket, patience).await,
+        let here = platform_here().filter(|_| cfg!(target_pointer_width = "64"));
+        match service.zip(here) {
+            Some((service, platform)) => Self::own(socket, service, platform, patience).await,
+            None => Self::asked(socket, service, patience).await,
         }
     }
 
-    async fn own(socket: &Path, platform: Platform, patience: Duration) -> Result<Known> {
+    async fn own(
+        socket: &Path,
+        service: &Service,
+        platform: Platform,
+        patience: Duration,
+    ) -> Result<Known> {
         let place = socket.display().to_string();
         let version = Libpod::new(socket)?.ping(patience).await;
         let version = version.map_err(|why| why.into_error(place.clone()))?;
         check_version(&version, place)?;
+        let Some(isolation) = Isolation::here(&version, service) else {
+            return Self::asked(socket, Some(service), patience).await;
+        };
         Ok(Known {
             version,
             platform,
+            isolation,
             redirects: None,
         })
     }
 
-    async fn asked(socket: &Path, patience: Duration) -> Result<Known> {
+    async fn asked(socket: &Path, service: Option<&Service>, patience: Duration) -> Result<Known> {
         let place = socket.display().to_string();
-        let about = match tokio::time::timeout(patience, Client::new(socket).about()).await {
+        let about = match tokio::time::timeout(patience, About::ask(&Libpod::new(socket)?)).await {
             Ok(Ok(about)) => about,
             Ok(Err(words)) => return Err(NotPodman::Garbled(words).into_error(place)),
             Err(_) => return Err(NotPodman::Silent.into_error(place)),
@@ -54,6 +71,7 @@ impl Known {
             return Err(engine_error("that podman is rootful", place, ROOTLESS_HINT));
         }
         Ok(Known {
+            isolation: Isolation::told(&about, service),
             version: about.version,
             platform: about.platform,
             redirects: Some(about.redirects),

@@ -206,7 +206,7 @@ fn refusal(document: &[u8], status: u16) -> (String, Vec<String>) {
 }
 
 /// At most `limit` bytes of a body; what comes after an error in the middle is not missed.
-async fn read_bounded(mut response: Response, limit: usize) -> Vec<u8> {
+pub(super) async fn read_bounded(mut response: Response, limit: usize) -> Vec<u8> {
     let mut document = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {
         let room = limit.saturating_sub(document.len());

@@ -2,7 +2,7 @@
 //! Must never start an engine, nor ask more of one than what it is.
 
 use super::Engine;
-use super::client::Client;
+use super::about::About;
 use super::connect::Connect;
 use super::libpod::{Libpod, NotPodman};
 use super::socket::socket_path;
@@ -62,7 +62,7 @@ async fn behaviour(path: &Path, patience: Duration) -> Socket {
         Err(NotPodman::Garbled(words)) => return Socket::NotPodman(words),
         Err(NotPodman::Other(status)) => return Socket::NotPodman(format!("HTTP {status}")),
     }
-    match tokio::time::timeout(patience, Client::new(path).about()).await {
+    match tokio::time::timeout(patience, About::ask(&libpod)).await {
         Err(_) => Socket::Silent,
         Ok(Err(words)) => Socket::NotPodman(words),
         Ok(Ok(about)) if !about.rootless => Socket::Rootful,

@@ -2,12 +2,14 @@
 //! Must never know a registry, the relay or a store; nor hand podman a secret other than the login it is given.
 //!
 //! Read in this order: `connect` says what the environment says, `socket` finds an engine, `service` starts one where none
-//! runs, as a `child`, `known` says whether rpub can use it, `client` holds the calls that podman-api makes well,
-//! `libpod` the others, `request`, `build`, `context`, `left_out`, `folder`, `views`, `own_build` and `told` the
+//! runs, as a `child`, `known` says whether rpub can use it, from what is `about` it, and `network` whether its steps can be
+//! kept apart, `client` holds the calls that podman-api makes well, `libpod` the others, `request`, `build`, `context`, `left_out`, `folder`, `views`, `own_build` and `told` the
 //! build, `check` what came out of it.
 
 /// Builds that nobody waits for any more.
 mod abandoned;
+/// What an engine says of itself.
+mod about;
 /// The images that a build begins with.
 mod bases;
 /// Builds, from the context to the image.
@@ -36,6 +38,8 @@ mod libpod;
 mod lists;
 /// How sockets behave, without using or starting any.
 mod look;
+/// Networks of build steps.
+mod network;
 /// Builds as processes of rpub's own.
 mod own_build;
 /// Which processes there are.
@@ -61,6 +65,7 @@ pub use id::ImageId;
 pub use known::platform_here;
 pub use lists::Login;
 pub use look::look;
+pub use network::Isolation;
 pub use request::{BuildCache, BuildRequest};
 pub use steps::{Steps, fetched, step};
 
@@ -75,6 +80,7 @@ pub struct Engine {
     client: client::Client,
     version: String,
     platform: Platform,
+    isolation: Isolation,
     /// Empty until somebody asks for them, where podman had not to be asked before.
     redirects: tokio::sync::OnceCell<Vec<Redirect>>,
     cancel: CancellationToken,
@@ -108,6 +114,11 @@ impl Engine {
         &self.platform
     }
 
+    /// How far the steps of a build can be kept from this machine's network.
+    pub fn isolation(&self) -> &Isolation {
+        &self.isolation
+    }
+
     /// The socket that it answers on.
     pub fn socket(&self) -> &std::path::Path {
         self.libpod.socket()
@@ -119,7 +130,7 @@ impl Engine {
     /// [`Kind::Engine`] where podman does not tell.
     pub async fn redirects(&self) -> Result<&[Redirect]> {
         let ask = || async {
-            let about = self.client.about().await;
+            let about = about::About::ask(&self.libpod).await;
             let place = self.socket().display().to_string();
             let hint = "run `podman info` to see whether podman is well, then run it again";
             about

@@ -4,7 +4,7 @@
 use super::Login;
 use super::known::at_least;
 use crate::error::{Error, Kind};
-use crate::model::{manifest::media_type, platform::Platform};
+use crate::model::{manifest::media_type, platform::Platform, spec::Network};
 use base64::Engine as _;
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
@@ -32,6 +32,8 @@ pub struct BuildRequest {
     pub timestamp: Option<i64>,
     /// Whether to build every step again.
     pub no_cache: bool,
+    /// The network that its steps have.
+    pub network: Network,
     /// A layer cache in a registry.
     pub cache: Option<BuildCache>,
 }
@@ -103,6 +105,9 @@ impl BuildRequest {
             // Not the default; nothing would be cached.
             ("layers", "true".to_owned()),
             ("nocache", self.no_cache.to_string()),
+            ("nsoptions", self.namespaces()),
+            // As `podman build` does by itself: steps get the names of podman's proxies.
+            ("httpproxy", "true".to_owned()),
             ("rm", "true".to_owned()),
             ("forcerm", "true".to_owned()),
         ];
@@ -122,15 +127,14 @@ impl BuildRequest {
     pub(super) fn options(&self, version: &str) -> Vec<String> {
         let mut options = vec![
             "--format=docker".to_owned(),
-            // As in a service: steps have the network of the machine, and not the names of its proxies.
-            "--network=host".to_owned(),
-            "--http-proxy=false".to_owned(),
+            format!("--network={}", self.network),
         ];
         for (key, value) in self.query(version) {
             let option = match key {
                 // These have more than one value, or another form.
-                "outputformat" | "buildargs" | "cachefrom" | "cacheto" => continue,
+                "outputformat" | "buildargs" | "cachefrom" | "cacheto" | "nsoptions" => continue,
                 "t" => "tag",
+                "httpproxy" => "http-proxy",
                 "nocache" => "no-cache",
                 "forcerm" => "force-rm",
                 "sourcedateepoch" => "source-date-epoch",
@@ -148,6 +152,12 @@ impl BuildRequest {
             options.extend(from.chain(to));
         }
         options
+    }
+
+    /// The namespaces of steps; without them, a service gives them this machine's network.
+    fn namespaces(&self) -> String {
+        let host = self.network == Network::Host;
+        serde_json::json!([{ "Name": "network", "Host": host }]).to_string()
     }
 
     /// The cache, where there is one and it may be used.
@@ -200,6 +210,7 @@ pub(super) mod tests {
             target: None,
             timestamp: Some(7),
             no_cache: false,
+            network: Network::Private,
             cache: Some(BuildCache {
                 from: Some("127.0.0.1:1/from".to_owned()),
                 to: Some("127.0.0.1:1/to".to_owned()),
@@ -306,6 +317,30 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_network_is_asked_for_both_ways() {
+        for (network, option, namespaces) in [
+            (
+                Network::Private,
+                "--network=private",
+                r#"[{"Name":"network","Host":false}]"#,
+            ),
+            (
+                Network::Host,
+                "--network=host",
+                r#"[{"Name":"network","Host":true}]"#,
+            ),
+        ] {
+            let request = BuildRequest {
+                network,
+                ..request()
+            };
+            assert!(request.options("4.3.1").contains(&option.to_owned()));
+            let query: BTreeMap<_, _> = request.query("4.3.1").into_iter().collect();
+            assert_eq!(query["nsoptions"], namespaces);
+        }
+    }
+
+    #[test]
     fn all_that_a_call_asks_for_is_an_option() {
         let request = BuildRequest {
             args: [("KEY", "a=b c"), ("EMPTY", "")]
@@ -314,14 +349,15 @@ pub(super) mod tests {
             target: Some("stage".to_owned()),
             ..request()
         };
-        let common = "--format=docker --network=host --http-proxy=false --platform=linux/amd64 --tag=x:y --layers=true";
+        let common =
+            "--format=docker --network=private --platform=linux/amd64 --tag=x:y --layers=true";
         let args = "--build-arg=EMPTY= --build-arg=KEY=a=b c";
         for (version, no_cache, expected) in [
             (
                 "4.9.3",
                 false,
                 format!(
-                    "{common} --no-cache=false --rm=true --force-rm=true --timestamp=7 --tls-verify=false --pull=never \
+                    "{common} --no-cache=false --http-proxy=true --rm=true --force-rm=true --timestamp=7 --tls-verify=false --pull=never \
                      --target=stage {args} --cache-from=127.0.0.1:1/from --cache-to=127.0.0.1:1/to"
                 ),
             ),
@@ -329,7 +365,7 @@ pub(super) mod tests {
                 "5.6.0",
                 true,
                 format!(
-                    "{common} --no-cache=true --rm=true --force-rm=true --timestamp=7 --target=stage {args}"
+                    "{common} --no-cache=true --http-proxy=true --rm=true --force-rm=true --timestamp=7 --target=stage {args}"
                 ),
             ),
         ] {

@@ -5,10 +5,12 @@ use super::child::{self, Child};
 use super::connect::Connect;
 use super::engine_error;
 use super::libpod::Libpod;
+use super::network::closing_loopback;
 use super::views;
 use crate::error::{Error, Result};
 use crate::model::fault::one_line;
 use nix::sys::signal::Signal;
+use std::ffi::OsString;
 use std::fs::{File, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -27,6 +29,8 @@ pub(super) struct Service {
     child: Child,
     /// How it was started.
     connect: Connect,
+    /// PATH, where that is not rpub's own: in it slirp4netns closes this machine's loopback.
+    path: Option<OsString>,
     folder: TempDir,
 }
 
@@ -53,7 +57,12 @@ impl Service {
 
     /// podman once more, as the service was started: the same one, for the same storage.
     pub(super) fn command(&self) -> Command {
-        child::command(&self.connect)
+        command(&self.connect, self.path.as_ref())
+    }
+
+    /// Whether a slirp4netns that it starts closes this machine's loopback.
+    pub(super) fn closes_loopback(&self) -> bool {
+        self.path.is_some()
     }
 
     /// Ends the commands of steps that it builds.
@@ -141,22 +150,30 @@ fn private_folder(connect: &Connect) -> Result<TempDir> {
         .map_err(|error| Error::io("make a folder for podman's socket", parent, &error))
 }
 
+/// podman, with that PATH if any.
+fn command(connect: &Connect, path: Option<&OsString>) -> Command {
+    let mut command = child::command(connect);
+    command.envs(path.map(|path| ("PATH", path)));
+    command
+}
+
 fn spawn(connect: &Connect, folder: TempDir) -> Result<Service> {
-    let command = || -> Result<Command> {
+    let path = closing_loopback(folder.path());
+    let open = || -> Result<Command> {
         let stderr = stderr_in(folder.path());
         let open = File::options().create(true).append(true).open(&stderr);
         let stderr = open.map_err(|error| Error::io("write", &stderr, &error))?;
-        let mut command = child::command(connect);
+        let mut command = command(connect, path.as_ref());
         command.stderr(stderr);
         Ok(command)
     };
-    let mut service = command()?;
+    let mut service = open()?;
     service
         .args(["system", "service", "--time=0"])
         .arg(format!("unix://{}", socket_in(folder.path()).display()));
     // podman takes some 30 ms to find that out.
     let there = connect.runtime_dir.as_deref().is_some_and(has_namespace);
-    let namespace = command()?;
+    let namespace = open()?;
     let patience = connect.patience;
     let before = move || {
         if !there {
@@ -167,6 +184,7 @@ fn spawn(connect: &Connect, folder: TempDir) -> Result<Service> {
         Ok(child) => Ok(Service {
             child,
             connect: connect.clone(),
+            path,
             folder,
         }),
         Err(error) => Err(not_started(connect, &error)),

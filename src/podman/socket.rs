@@ -22,7 +22,7 @@ impl Engine {
     pub async fn connect(connect: Connect, cancel: CancellationToken) -> Result<Engine> {
         let finding = async {
             let (socket, service) = find(&connect).await?;
-            let known = Known::of(&socket, service.is_some(), connect.patience).await?;
+            let known = Known::of(&socket, service.as_ref(), connect.patience).await?;
             Ok::<_, Error>((Libpod::new(&socket)?, Client::new(&socket), known, service))
         };
         let (libpod, client, known, service) = tokio::select! {
@@ -36,6 +36,7 @@ impl Engine {
             client,
             version: known.version,
             platform: known.platform,
+            isolation: known.isolation,
             redirects: tokio::sync::OnceCell::new_with(known.redirects),
             cancel,
             service,

@@ -5,7 +5,7 @@ use super::id::ImageId;
 use super::request::BuildRequest;
 use super::steps::instruction;
 use crate::error::{Error, Kind};
-use crate::model::platform::Platform;
+use crate::model::{platform::Platform, spec::Network, step_network};
 use std::collections::VecDeque;
 
 /// Lines of a failing step that are told.
@@ -17,6 +17,9 @@ const LINE_LIMIT: usize = 8 * 1024;
 pub(super) struct Told {
     containerfile: String,
     platform: Platform,
+    network: Network,
+    /// Whether a step asked for this machine's network that must not have it.
+    pub(super) breaks_out: bool,
     /// `STEP 3/7: RUN …`
     step: String,
     tail: VecDeque<String>,
@@ -31,6 +34,8 @@ impl Told {
         Told {
             containerfile: request.containerfile.display().to_string(),
             platform: request.platform.clone(),
+            network: request.network,
+            breaks_out: false,
             step: String::new(),
             tail: VecDeque::new(),
             open: String::new(),
@@ -66,6 +71,8 @@ impl Told {
         on_line(&line);
         self.id = ImageId::parse(&line);
         if let Some(step) = step_of(&line) {
+            self.breaks_out |= self.network == Network::Private
+                && instruction(&line).is_some_and(step_network::asks);
             self.step = step;
             self.tail.clear();
             return;
@@ -94,6 +101,16 @@ impl Told {
         Error::new(Kind::Build, what, self.place(), hint)
             .with_tail(self.tail.iter().cloned().collect())
     }
+}
+
+/// A step that is not built because it asks for another network than its image has.
+pub(super) fn breaks_out(place: String) -> Error {
+    Error::new(
+        Kind::Build,
+        "this step asks for this machine's network (RUN --network), which rpub.toml does not give it",
+        place,
+        "take --network from the step (a base's ONBUILD may have brought it), or set network = \"host\" in that [[image]]",
+    )
 }
 
 /// `STEP 3/7: RUN …` of a line that announces a step, with the stage where there are several: `[1/2] STEP 3/7: …`.
@@ -177,6 +194,25 @@ mod tests {
             told.hear(&text, &mut |_| {});
             told.finish(&mut |_| {});
             assert_eq!(told.id.is_some(), found, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_step_breaks_out_where_its_image_has_a_network_of_its_own() {
+        for (network, step, expected) in [
+            (Network::Private, "STEP 2/3: RUN --network=host x", true),
+            (
+                Network::Private,
+                "[1/2] STEP 2/3: RUN --network=host x",
+                true,
+            ),
+            (Network::Private, "STEP 2/3: RUN --network=none x", false),
+            (Network::Host, "STEP 2/3: RUN --network=host x", false),
+        ] {
+            let mut told = told();
+            told.network = network;
+            told.hear(&format!("{step}\nSTEP 3/3: RUN x\n"), &mut |_| {});
+            assert_eq!(told.breaks_out, expected, "{network} {step}");
         }
     }
 

@@ -5,6 +5,10 @@
 mod connecting;
 /// What COPY finds, and what the ignore files leave out.
 mod contexts;
+/// What appears in a folder while podman builds from it.
+mod late;
+/// What a step reaches of this machine.
+mod networks;
 /// Pushes and manifest lists.
 mod pushing;
 /// By folder and by archive: the same.

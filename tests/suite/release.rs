@@ -17,6 +17,8 @@ mod kept;
 mod large;
 /// How hard layers are compressed.
 mod levels;
+/// Whose steps have this machine's network.
+mod networks;
 /// A base's layers come from where the base is.
 mod origins;
 /// What the HTML report says.

@@ -89,6 +89,7 @@ pub(super) fn plan_of(git_ref: &str, hosts: &[String], namespace: &str) -> (Spec
                 .map(|platform| (platform.parse().unwrap(), "Containerfile".to_owned()))
                 .to_vec(),
             target: None,
+            network: rpub::model::spec::Network::Private,
             args: BTreeMap::new(),
             labels: BTreeMap::new(),
             description: None,

@@ -205,6 +205,10 @@ async fn podman_reads_ignore_files_as_rpub_does() {
         ".env\n.*ignore",
         "**/lib",
         "src/*.rs*\n!src/main.rs",
+        "**/*.[mr][ds]",
+        "**/b.t[x]t\ndocs/**/*.md",
+        "**/docs/**",
+        "n*e/*/deep/**\n**/a/*/c.*",
         "Containerfile",
         ".containerignore",
         "nothing-like-it",
@@ -237,6 +241,28 @@ async fn podman_reads_ignore_files_as_rpub_does() {
                 names(&reference),
                 "{rules:?}, {engine:?}"
             );
+        }
+    }
+    end(engines).await;
+}
+
+#[tokio::test]
+async fn podman_reads_as_plain_what_it_would_take_for_a_regular_expression() {
+    let names = Names::new("plain");
+    let odd = ["odd+(a){b}|c^$", "odd(a){b}|c^$", "odda", "c"];
+    let mut files = vec![("Containerfile", COPY_ALL)];
+    files.extend(odd.map(|name| (name, "")));
+    let folder = folder(&files);
+    let engines = both().await;
+    for (rules, left_out) in [("odd+(a)*", 1), ("**/odd+(a){b}|c^$", 1), ("odd*", 3)] {
+        std::fs::write(folder.path().join(".dockerignore"), rules).unwrap();
+        for engine in &engines {
+            let request = request(folder.path(), &names);
+            let id = engine.build(&request, &mut |_| {}).await.unwrap();
+            let found = files_of(id.as_str());
+            let found: Vec<bool> = odd.iter().map(|name| found.contains_key(*name)).collect();
+            let expected: Vec<bool> = (0..odd.len()).map(|at| at >= left_out).collect();
+            assert_eq!(found, expected, "{rules}, {engine:?}");
         }
     }
     end(engines).await;

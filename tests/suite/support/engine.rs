@@ -69,6 +69,7 @@ pub fn request(folder: &Path, names: &Names) -> BuildRequest {
         args: BTreeMap::new(),
         target: None,
         no_cache: false,
+        network: rpub::model::spec::Network::Private,
         cache: None,
         timestamp: None,
     }
