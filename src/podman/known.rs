@@ -4,9 +4,9 @@
 use super::client::Client;
 use super::engine_error;
 use super::libpod::{Libpod, NotPodman};
+use super::peer::Peer;
 use crate::error::Result;
 use crate::model::{origin::Redirect, platform::Platform};
-use std::path::Path;
 use std::time::Duration;
 
 pub(super) const ROOTLESS_HINT: &str = "run rpub as an ordinary user, with that user's own engine: `systemctl --user enable --now podman.socket` (or let rpub start one)";
@@ -22,17 +22,17 @@ pub(super) struct Known {
 impl Known {
     /// Of the engine on a socket. One that rpub started is as rootless as rpub, and of this machine: so it need not be asked,
     /// which costs more than anything else before the work (see [`Client::about`]).
-    pub(super) async fn of(socket: &Path, started: bool, patience: Duration) -> Result<Known> {
+    pub(super) async fn of(peer: &Peer, started: bool, patience: Duration) -> Result<Known> {
         // A 32-bit program may run beside a 64-bit podman.
         match platform_here().filter(|_| started && cfg!(target_pointer_width = "64")) {
-            Some(platform) => Self::own(socket, platform, patience).await,
-            None => Self::asked(socket, patience).await,
+            Some(platform) => Self::own(peer, platform, patience).await,
+            None => Self::asked(peer, patience).await,
         }
     }
 
-    async fn own(socket: &Path, platform: Platform, patience: Duration) -> Result<Known> {
-        let place = socket.display().to_string();
-        let version = Libpod::new(socket)?.ping(patience).await;
+    async fn own(peer: &Peer, platform: Platform, patience: Duration) -> Result<Known> {
+        let place = peer.path().display().to_string();
+        let version = Libpod::new(peer)?.ping(patience).await;
         let version = version.map_err(|why| why.into_error(place.clone()))?;
         check_version(&version, place)?;
         Ok(Known {
@@ -42,9 +42,9 @@ impl Known {
         })
     }
 
-    async fn asked(socket: &Path, patience: Duration) -> Result<Known> {
-        let place = socket.display().to_string();
-        let about = match tokio::time::timeout(patience, Client::new(socket).about()).await {
+    async fn asked(peer: &Peer, patience: Duration) -> Result<Known> {
+        let place = peer.path().display().to_string();
+        let about = match tokio::time::timeout(patience, Client::new(peer).about()).await {
             Ok(Ok(about)) => about,
             Ok(Err(words)) => return Err(NotPodman::Garbled(words).into_error(place)),
             Err(_) => return Err(NotPodman::Silent.into_error(place)),
