@@ -162,7 +162,7 @@ impl From<crate::model::fault::Fault> for Error {
         use crate::model::fault::Class;
         let kind = match fault.class {
             Class::Auth | Class::Permission => Kind::Permission,
-            Class::Storage => Kind::Failed,
+            Class::Storage | Class::Busy => Kind::Failed,
             Class::Cancelled => return Error::interrupted(),
             _ => Kind::Registry,
         };

@@ -26,6 +26,8 @@ pub enum Class {
     Content,
     /// This machine's own disk: full, or not ours.
     Storage,
+    /// Another process holds what only one may hold at a time, and does not let go.
+    Busy,
     /// The user asked to stop.
     Cancelled,
 }
@@ -137,6 +139,7 @@ impl Fault {
             Class::UploadLost => "the registry lost the upload".to_owned(),
             Class::Content => "the registry answered with something else than it should".to_owned(),
             Class::Storage => "the disk failed".to_owned(),
+            Class::Busy => "the lock is held".to_owned(),
             Class::Cancelled => "interrupted".to_owned(),
         };
         let mut extra: Vec<String> = Vec::new();
@@ -195,6 +198,9 @@ impl Fault {
                 format!("check that {host} is a registry and that no proxy answers in its place")
             }
             Class::Storage => "free some space there and run it again".to_owned(),
+            Class::Busy => {
+                "see what that process does, end it where it hangs, and run it again".to_owned()
+            }
             Class::Cancelled => "run the same command again to finish".to_owned(),
         }
     }

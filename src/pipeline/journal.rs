@@ -1,7 +1,7 @@
 //! Decides where journals and locks lie on disk, and that what was written survives a crash.
 //! Must never leave half a journal, nor touch one of a release that is still running.
 
-use super::{plan::Env, publish::Ledger, whole};
+use super::{plan::Env, publish::Ledger, whole::Rewritten};
 use crate::{
     error::{Error, Kind, Result},
     events::{Event, Events},
@@ -11,13 +11,15 @@ use crate::{
         plan::Plan,
         reference::{Place, Repository},
     },
+    store::holder,
 };
 use async_trait::async_trait;
 use std::{
     fs::{self, File, TryLockError},
     io::{self, Read as _},
-    os::unix::fs::MetadataExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 use tokio_util::sync::CancellationToken;
@@ -65,24 +67,27 @@ pub fn repositories(plan: &Plan, root: &Path) -> Vec<String> {
     out
 }
 
-/// The journal of releases to one set of repositories.
+/// The journal of releases to one set of repositories. Once it is there it can always be written: the first time is before
+/// tags move, and all that the others need is opened then.
 #[derive(Debug)]
 pub struct DiskLedger {
     path: PathBuf,
+    open: Mutex<Option<Rewritten>>,
 }
 
 impl DiskLedger {
     /// The ledger for a set of repositories, as [`repositories`] gives them.
     pub fn of(folder: &Path, repositories: &[String]) -> Self {
         let name = format!("{PREFIX}{}.json", key(&repositories.join("\n")));
-        DiskLedger {
-            path: folder.join(name),
-        }
+        Self::at(folder.join(name))
     }
 
     /// The ledger in a file that [`unfinished`] found.
     pub fn at(path: PathBuf) -> Self {
-        DiskLedger { path }
+        DiskLedger {
+            path,
+            open: Mutex::default(),
+        }
     }
 
     /// Its file.
@@ -96,8 +101,15 @@ impl Ledger for DiskLedger {
     async fn write(&self, journal: &Journal) -> Result<()> {
         // Texts and numbers, which JSON always can say.
         let text = serde_json::to_vec(journal).unwrap_or_default();
-        whole::write(&self.path, &text, 0o600)
-            .map_err(|e| Error::io("write the journal", &self.path, &e))
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        // Some disks know no second name of a file: there every time is the first.
+        if open.as_mut().is_some_and(|file| file.write(&text).is_ok()) {
+            return Ok(());
+        }
+        *open = None;
+        let file = Rewritten::new(&self.path, &text, 0o600);
+        *open = Some(file.map_err(|e| Error::io("write the journal", &self.path, &e))?);
+        Ok(())
     }
 
     async fn read(&self) -> Result<Option<Journal>> {
@@ -105,6 +117,8 @@ impl Ledger for DiskLedger {
     }
 
     async fn close(&self) -> Result<()> {
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        Rewritten::sweep(&self.path);
         match fs::remove_file(&self.path) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => {
                 Err(Error::io("remove the journal", &self.path, &e))
@@ -189,7 +203,8 @@ impl Locks {
                     break;
                 }
                 if !told {
-                    let note = format!("{repository}: waiting for another rpub to finish");
+                    let by = holder(&path).map_or_else(String::new, |by| format!(" ({by})"));
+                    let note = format!("{repository}: waiting for another rpub to finish{by}");
                     events.send(Event::Note(note));
                     told = true;
                 }
@@ -206,7 +221,10 @@ impl Locks {
 /// The locked file; none where somebody else holds it, or has just taken it away.
 fn try_lock(folder: &Path, path: &Path) -> io::Result<Option<File>> {
     fs::create_dir_all(folder)?;
-    let file = match File::create(path) {
+    // Whoever can open it can lock it: nobody else may.
+    let mut options = File::options();
+    options.create(true).truncate(false).write(true).mode(0o600);
+    let file = match options.open(path) {
         // Who was here last has removed the empty folder in between.
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other?,
@@ -289,6 +307,10 @@ mod tests {
         let first = take(&["a", "b"]).await.unwrap().unwrap();
         assert!(take(&["b", "c"]).await.is_err(), "b is held");
         assert!(take(&["c"]).await.unwrap().is_ok());
+        // Another user can lock what can be opened.
+        for entry in fs::read_dir(folder.path()).unwrap() {
+            assert_eq!(entry.unwrap().metadata().unwrap().mode() & 0o777, 0o600);
+        }
         drop(first);
         assert!(take(&["b", "c"]).await.unwrap().is_ok());
     }

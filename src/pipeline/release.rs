@@ -159,14 +159,11 @@ async fn story(
     podman: Option<String>,
     push: impl AsyncFnOnce(&Dock) -> Result<Vec<List>>,
 ) -> Result<Report> {
-    let dock = Dock::open(context, targets).await?;
-    let work = async {
-        let lists = context.unless_interrupted(push(&dock)).await?;
-        make_visible(context, plan, &dock.targets, lists, force, ledger, podman).await
-    };
-    let outcome = work.await;
+    let dock = Dock::open(context, Arc::clone(&targets)).await?;
+    let lists = context.unless_interrupted(push(&dock)).await;
+    // Before a tag moves: nothing that comes after needs the relay, and nobody can disturb what is closed.
     dock.close().await;
-    outcome
+    make_visible(context, plan, &targets, lists?, force, ledger, podman).await
 }
 
 /// Reads the lists back from every target, then lets the tags name them.

@@ -1,13 +1,12 @@
 //! Decides which of podman-api's calls are made: inspect, tag and removal by name.
 //! Must never use its build, push or manifest calls, nor show its errors' Debug (it may hold a whole response).
 
-use super::{Engine, engine_error};
+use super::{Engine, engine_error, peer::Peer};
 use crate::error::{Error, Result};
 use crate::model::fault::one_line;
 use podman_api::{Podman, opts::ImageTagOpts};
 use reqwest::Method;
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 /// The calls, over one socket.
@@ -37,9 +36,10 @@ pub struct Inspected {
 }
 
 impl Client {
-    pub(super) fn new(socket: &Path) -> Self {
+    /// It serves as long as the peer lives.
+    pub(super) fn new(peer: &Peer) -> Self {
         // Not `adjust_api_version`: it picks the Docker API's version.
-        Client(Podman::unix_versioned(socket, (4, 0, 0)))
+        Client(Podman::unix_versioned(peer.address(), (4, 0, 0)))
     }
 }
 

@@ -5,10 +5,10 @@ use super::about::About;
 use super::engine_error;
 use super::libpod::{Libpod, NotPodman};
 use super::network::Isolation;
+use super::peer::Peer;
 use super::service::Service;
 use crate::error::Result;
 use crate::model::{origin::Redirect, platform::Platform};
-use std::path::Path;
 use std::time::Duration;
 
 pub(super) const ROOTLESS_HINT: &str = "run rpub as an ordinary user, with that user's own engine: `systemctl --user enable --now podman.socket` (or let rpub start one)";
@@ -26,30 +26,30 @@ impl Known {
     /// Of the engine on a socket. One that rpub started is as rootless as rpub, and of this machine: so it need not be asked,
     /// which costs more than anything else before the work (see [`About`]).
     pub(super) async fn of(
-        socket: &Path,
+        peer: &Peer,
         service: Option<&Service>,
         patience: Duration,
     ) -> Result<Known> {
         // A 32-bit program may run beside a 64-bit podman.
         let here = platform_here().filter(|_| cfg!(target_pointer_width = "64"));
         match service.zip(here) {
-            Some((service, platform)) => Self::own(socket, service, platform, patience).await,
-            None => Self::asked(socket, service, patience).await,
+            Some((service, platform)) => Self::own(peer, service, platform, patience).await,
+            None => Self::asked(peer, service, patience).await,
         }
     }
 
     async fn own(
-        socket: &Path,
+        peer: &Peer,
         service: &Service,
         platform: Platform,
         patience: Duration,
     ) -> Result<Known> {
-        let place = socket.display().to_string();
-        let version = Libpod::new(socket)?.ping(patience).await;
+        let place = peer.path().display().to_string();
+        let version = Libpod::new(peer)?.ping(patience).await;
         let version = version.map_err(|why| why.into_error(place.clone()))?;
         check_version(&version, place)?;
         let Some(isolation) = Isolation::here(&version, service) else {
-            return Self::asked(socket, Some(service), patience).await;
+            return Self::asked(peer, Some(service), patience).await;
         };
         Ok(Known {
             version,
@@ -59,9 +59,9 @@ impl Known {
         })
     }
 
-    async fn asked(socket: &Path, service: Option<&Service>, patience: Duration) -> Result<Known> {
-        let place = socket.display().to_string();
-        let about = match tokio::time::timeout(patience, About::ask(&Libpod::new(socket)?)).await {
+    async fn asked(peer: &Peer, service: Option<&Service>, patience: Duration) -> Result<Known> {
+        let place = peer.path().display().to_string();
+        let about = match tokio::time::timeout(patience, About::ask(&Libpod::new(peer)?)).await {
             Ok(Ok(about)) => about,
             Ok(Err(words)) => return Err(NotPodman::Garbled(words).into_error(place)),
             Err(_) => return Err(NotPodman::Silent.into_error(place)),

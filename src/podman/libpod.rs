@@ -2,12 +2,13 @@
 //! Must never read an answer without a bound, or let a header's secret into an error.
 
 use super::engine_error;
+use super::peer::Peer;
 use crate::error::{Error, Result};
 use crate::model::fault::{causes, one_line};
 use bytes::{Buf, BytesMut};
 use reqwest::{Method, RequestBuilder, Response};
 use serde::Deserialize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// Servers of 4.x and 5.x convert their newer models for it, and nothing we need was removed.
@@ -23,7 +24,7 @@ pub(super) struct Libpod {
     http: reqwest::Client,
     /// What all URLs begin with; nobody looks at its host.
     root: reqwest::Url,
-    socket: PathBuf,
+    peer: Peer,
 }
 
 /// podman's own words for a failure.
@@ -37,11 +38,11 @@ struct Refusal {
 
 impl Libpod {
     /// A client; nothing is sent yet.
-    pub(super) fn new(socket: &Path) -> Result<Self> {
+    pub(super) fn new(peer: &Peer) -> Result<Self> {
         // reqwest wants a TLS provider even where no TLS is spoken; whoever was first has installed the same one.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
-            .unix_socket(socket)
+            .unix_socket(peer.address())
             .http1_only()
             // Each call has its own connection: dropping the call then ends what podman does for it.
             .pool_max_idle_per_host(0)
@@ -50,7 +51,7 @@ impl Libpod {
         let no_client = |why: String| {
             engine_error(
                 format!("no HTTP client could be made: {why}"),
-                socket.display().to_string(),
+                peer.path().display().to_string(),
                 "report this: it is a mistake in rpub",
             )
         };
@@ -60,12 +61,12 @@ impl Libpod {
         Ok(Libpod {
             http,
             root,
-            socket: socket.to_owned(),
+            peer: peer.clone(),
         })
     }
 
     pub(super) fn socket(&self) -> &Path {
-        &self.socket
+        self.peer.path()
     }
 
     /// A request to `/v4.0.0/libpod/…`; a `/` within a part stays one, as podman's routes want names.
@@ -302,9 +303,13 @@ impl Lines {
 mod tests {
     use super::*;
 
-    #[test]
-    fn names_keep_their_slashes_and_nothing_else_escapes() {
-        let libpod = Libpod::new(Path::new("/nowhere")).unwrap();
+    #[tokio::test]
+    async fn names_keep_their_slashes_and_nothing_else_escapes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let peer = Peer::at(&path, Duration::from_secs(20)).await.unwrap();
+        let libpod = Libpod::new(&peer).unwrap();
         let request = libpod
             .request(
                 Method::POST,

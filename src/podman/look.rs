@@ -3,8 +3,9 @@
 
 use super::Engine;
 use super::about::About;
-use super::connect::Connect;
+use super::connect::{Connect, is_ours};
 use super::libpod::{Libpod, NotPodman};
+use super::peer::{NoPeer, Peer};
 use super::socket::socket_path;
 use crate::model::doctor::engine::{Origin, Place, Socket};
 use crate::model::fault::one_line;
@@ -37,7 +38,8 @@ pub async fn look(connect: &Connect) -> Vec<Place> {
         };
         return vec![place(origin, url, socket)];
     }
-    let Some(folder) = &connect.runtime_dir else {
+    let folder = connect.runtime_dir.as_ref();
+    let Some(folder) = folder.filter(|folder| is_ours(folder)) else {
         return Vec::new();
     };
     let path = folder.join("podman/podman.sock");
@@ -46,14 +48,16 @@ pub async fn look(connect: &Connect) -> Vec<Place> {
 }
 
 async fn behaviour(path: &Path, patience: Duration) -> Socket {
-    let connecting = tokio::net::UnixStream::connect(path);
-    match tokio::time::timeout(patience, connecting).await {
-        Err(_) => return Socket::Silent,
-        Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => return Socket::Missing,
-        Ok(Err(error)) => return Socket::Refused(one_line(&error.to_string())),
-        Ok(Ok(_)) => {}
-    }
-    let Ok(libpod) = Libpod::new(path) else {
+    let peer = match Peer::at(path, patience).await {
+        Ok(peer) => peer,
+        Err(NoPeer::Silent) => return Socket::Silent,
+        Err(NoPeer::Foreign(user)) => return Socket::Foreign(user.as_raw()),
+        Err(NoPeer::Unreachable(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Socket::Missing;
+        }
+        Err(NoPeer::Unreachable(error)) => return Socket::Refused(one_line(&error.to_string())),
+    };
+    let Ok(libpod) = Libpod::new(&peer) else {
         return Socket::Refused("no HTTP client could be made".to_owned());
     };
     match libpod.ping(patience).await {

@@ -1,9 +1,10 @@
 //! Decides how rpub speaks to podman: one `Engine`, found or started, and every call that a release makes of it.
 //! Must never know a registry, the relay or a store; nor hand podman a secret other than the login it is given.
 //!
-//! Read in this order: `connect` says what the environment says, `socket` finds an engine, `service` starts one where none
-//! runs, as a `child`, `known` says whether rpub can use it, from what is `about` it, and `network` whether its steps can be
-//! kept apart, `client` holds the calls that podman-api makes well, `libpod` the others, `request`, `build`, `context`, `left_out`, `folder`, `views`, `own_build` and `told` the
+//! Read in this order: `connect` says what the environment says, `socket` finds an engine, `peer` looks whose it is, `service`
+//! starts one where none runs, as a `child`, `known` says whether rpub can use it, from what is `about` it, and `network`
+//! whether its steps can be kept apart, `client` holds the calls that podman-api makes well, `libpod` the others, `request`,
+//! `build`, `context`, `left_out`, `folder`, `views`, `own_build` and `told` the
 //! build, `check` what came out of it.
 
 /// Builds that nobody waits for any more.
@@ -42,6 +43,8 @@ mod look;
 mod network;
 /// Builds as processes of rpub's own.
 mod own_build;
+/// Whose engine it is.
+mod peer;
 /// Which processes there are.
 mod processes;
 /// What to build, as podman is told.

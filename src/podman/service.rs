@@ -6,6 +6,7 @@ use super::connect::Connect;
 use super::engine_error;
 use super::libpod::Libpod;
 use super::network::closing_loopback;
+use super::peer::Peer;
 use super::views;
 use crate::error::{Error, Result};
 use crate::model::fault::one_line;
@@ -36,7 +37,7 @@ pub(super) struct Service {
 
 impl Service {
     /// Starts one and waits until it answers.
-    pub(super) async fn start(connect: &Connect) -> Result<Self> {
+    pub(super) async fn start(connect: &Connect) -> Result<(Self, Peer)> {
         let folder = private_folder(connect)?;
         let own = connect.clone();
         let spawned = tokio::task::spawn_blocking(move || spawn(&own, folder)).await;
@@ -47,11 +48,11 @@ impl Service {
                 "report this: it is a mistake in rpub",
             )
         })??;
-        service.wait_until_it_answers(connect.patience).await?;
-        Ok(service)
+        let peer = service.wait_until_it_answers(connect.patience).await?;
+        Ok((service, peer))
     }
 
-    pub(super) fn socket(&self) -> PathBuf {
+    fn socket(&self) -> PathBuf {
         socket_in(self.folder.path())
     }
 
@@ -81,12 +82,13 @@ impl Service {
         views::sees(self.child.pid(), folder)
     }
 
-    async fn wait_until_it_answers(&self, patience: Duration) -> Result<()> {
-        let libpod = Libpod::new(&self.socket())?;
+    async fn wait_until_it_answers(&self, patience: Duration) -> Result<Peer> {
         let give_up = Instant::now() + patience;
         loop {
-            if self.socket().exists() && libpod.ping(patience).await.is_ok() {
-                return Ok(());
+            if let Ok(peer) = Peer::at(&self.socket(), patience).await
+                && Libpod::new(&peer)?.ping(patience).await.is_ok()
+            {
+                return Ok(peer);
             }
             let gone = self.child.end().is_some();
             if gone || Instant::now() > give_up {

@@ -5,6 +5,7 @@ use super::client::Client;
 use super::connect::{Connect, is_ours};
 use super::known::{Known, ROOTLESS_HINT};
 use super::libpod::{Libpod, NotPodman};
+use super::peer::{NoPeer, Peer};
 use super::service::Service;
 use super::{Engine, engine_error};
 use crate::error::{Error, Result};
@@ -21,9 +22,9 @@ impl Engine {
     /// runtime folder. [`crate::error::Kind::Usage`] for a URL that is not a unix socket's.
     pub async fn connect(connect: Connect, cancel: CancellationToken) -> Result<Engine> {
         let finding = async {
-            let (socket, service) = find(&connect).await?;
-            let known = Known::of(&socket, service.as_ref(), connect.patience).await?;
-            Ok::<_, Error>((Libpod::new(&socket)?, Client::new(&socket), known, service))
+            let (peer, service) = find(&connect).await?;
+            let known = Known::of(&peer, service.as_ref(), connect.patience).await?;
+            Ok::<_, Error>((Libpod::new(&peer)?, Client::new(&peer), known, service))
         };
         let (libpod, client, known, service) = tokio::select! {
             biased;
@@ -45,7 +46,7 @@ impl Engine {
 }
 
 /// The first engine that answers, in the order that [`Engine::connect`] promises.
-async fn find(connect: &Connect) -> Result<(PathBuf, Option<Service>)> {
+async fn find(connect: &Connect) -> Result<(Peer, Option<Service>)> {
     let named = [
         (&connect.url, "--url"),
         (&connect.container_host, "CONTAINER_HOST"),
@@ -53,15 +54,14 @@ async fn find(connect: &Connect) -> Result<(PathBuf, Option<Service>)> {
     for (value, origin) in named {
         if let Some(value) = value {
             let socket = socket_path(value, origin)?;
-            answers(&socket, connect.patience).await?;
-            return Ok((socket, None));
+            return Ok((answers(&socket, connect.patience).await?, None));
         }
     }
-    if let Some(socket) = running(connect).await {
-        return Ok((socket, None));
+    if let Some(peer) = running(connect).await {
+        return Ok((peer, None));
     }
-    let service = start(connect).await?;
-    Ok((service.socket(), Some(service)))
+    let (service, peer) = start(connect).await?;
+    Ok((peer, Some(service)))
 }
 
 /// The path in a URL that the user gave.
@@ -88,10 +88,15 @@ pub(super) fn socket_path(url: &str, origin: &str) -> Result<PathBuf> {
 }
 
 /// The user's own socket, if podman answers there; systemd is asked to start it if it does not.
-async fn running(connect: &Connect) -> Option<PathBuf> {
-    let socket = connect.runtime_dir.as_ref()?.join("podman/podman.sock");
-    if socket.exists() && answers(&socket, connect.patience).await.is_ok() {
-        return Some(socket);
+async fn running(connect: &Connect) -> Option<Peer> {
+    // In another user's folder it would be that user's, and so would the systemd be that is asked.
+    let folder = connect
+        .runtime_dir
+        .as_ref()
+        .filter(|folder| is_ours(folder))?;
+    let socket = folder.join("podman/podman.sock");
+    if let Ok(peer) = answers(&socket, connect.patience).await {
+        return Some(peer);
     }
     let systemctl = connect.systemctl.as_ref()?;
     let asked = tokio::process::Command::new(systemctl)
@@ -106,13 +111,10 @@ async fn running(connect: &Connect) -> Option<PathBuf> {
         Ok(Ok(status)) if status.success() => {}
         _ => return None,
     }
-    answers(&socket, connect.patience)
-        .await
-        .is_ok()
-        .then_some(socket)
+    answers(&socket, connect.patience).await.ok()
 }
 
-async fn start(connect: &Connect) -> Result<Service> {
+async fn start(connect: &Connect) -> Result<(Service, Peer)> {
     // Checked before anything is started: podman would work as root, and write into root's storage.
     if nix::unistd::geteuid().is_root() {
         return Err(engine_error(
@@ -136,13 +138,12 @@ async fn start(connect: &Connect) -> Result<Service> {
     }
 }
 
-/// Checks that podman answers on a socket.
-async fn answers(socket: &Path, patience: Duration) -> Result<()> {
+/// The socket at a path, where a podman of this user's answers.
+async fn answers(socket: &Path, patience: Duration) -> Result<Peer> {
     let place = socket.display().to_string();
-    let connecting = tokio::net::UnixStream::connect(socket);
-    match tokio::time::timeout(patience, connecting).await {
-        Ok(Ok(_)) => {}
-        Ok(Err(error)) => {
+    let peer = match Peer::at(socket, patience).await {
+        Ok(peer) => peer,
+        Err(NoPeer::Unreachable(error)) => {
             use std::io::ErrorKind as E;
             let (what, hint) = match error.kind() {
                 E::NotFound => (
@@ -161,10 +162,17 @@ async fn answers(socket: &Path, patience: Duration) -> Result<()> {
             };
             return Err(engine_error(what, place, hint));
         }
-        Err(_) => return Err(NotPodman::Silent.into_error(place)),
-    }
-    match Libpod::new(socket)?.ping(patience).await {
-        Ok(_) => Ok(()),
+        Err(NoPeer::Silent) => return Err(NotPodman::Silent.into_error(place)),
+        Err(NoPeer::Foreign(user)) => {
+            return Err(engine_error(
+                format!("the engine on that socket is another user's (uid {user})"),
+                place,
+                "leave --url and CONTAINER_HOST out (rpub then starts a podman of this user), or run rpub as that user",
+            ));
+        }
+    };
+    match Libpod::new(&peer)?.ping(patience).await {
+        Ok(_) => Ok(peer),
         Err(why) => Err(why.into_error(place)),
     }
 }

@@ -6,8 +6,10 @@ mod answer;
 mod blobs;
 mod cache;
 mod fanout;
+mod listen;
 mod manifests;
 mod origin;
+mod owner;
 mod path;
 mod range;
 mod read_only;
@@ -26,9 +28,9 @@ use crate::model::{
     reference::{Reference, RepositoryName},
 };
 use crate::target::Target;
-use axum::serve::ListenerExt;
 pub use cache::{Cache, Use};
 pub use origin::BlobOrigin;
+use owner::Kernel;
 use secrecy::SecretString;
 use server::{App, Gate, Mode};
 use session::Session;
@@ -160,19 +162,10 @@ impl Relay {
             gate,
             cancel: cancel.clone(),
         });
-        // Small answers must not wait for more to come.
-        let listener = listener.tap_io(|connection| {
-            if let Err(error) = connection.set_nodelay(true) {
-                tracing::debug!(%error, "nodelay");
-            }
-        });
-        let stop = cancel.clone().cancelled_owned();
-        let server = tokio::spawn(async move {
-            let serving = axum::serve(listener, service).with_graceful_shutdown(stop);
-            if let Err(error) = serving.await {
-                tracing::debug!(%error, "the relay ended");
-            }
-        });
+        // What is read-only is for everybody on this machine.
+        let kernel = session.is_some().then(Kernel::new);
+        let serving = listen::serve(listener, service, kernel, cancel.clone());
+        let server = tokio::spawn(serving);
         Ok(Relay {
             address,
             password,
@@ -249,11 +242,8 @@ impl Relay {
     /// Stops serving and sending, and removes the spool.
     pub async fn shutdown(mut self) {
         self.cancel.cancel();
-        if tokio::time::timeout(LAST_WORDS, &mut self.server)
-            .await
-            .is_err()
-        {
-            self.server.abort();
+        if let Err(error) = (&mut self.server).await {
+            tracing::debug!(%error, "the relay ended");
         }
         if let Some(session) = self.session.clone() {
             session.tasks.close();

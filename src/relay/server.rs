@@ -6,6 +6,7 @@ use super::{
     answer::{API_VERSION, Answer, Code, Refusal, answer},
     blobs::Within,
     cache::{Cache, Use},
+    listen::{SILENCE, Visitor},
     path::{NoRoute, Route, parse},
     read_only::Reading,
     session::Session,
@@ -15,15 +16,17 @@ use crate::model::{
     reference::{Host, RepositoryName},
 };
 use axum::{
-    Router,
+    Extension, Router,
     body::Body,
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use futures::{Stream, StreamExt as _, stream};
 use secrecy::{ExposeSecret, SecretString};
-use std::sync::Arc;
+use std::{io, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
 /// The only user.
@@ -96,30 +99,38 @@ pub(super) fn router(app: App) -> Router {
     Router::new().fallback(handle).with_state(Arc::new(app))
 }
 
-async fn handle(State(app): State<Arc<App>>, request: Request) -> Response {
+async fn handle(
+    State(app): State<Arc<App>>,
+    Extension(visitor): Extension<Arc<Visitor>>,
+    request: Request,
+) -> Response {
     let answer = tokio::select! {
         () = app.cancel.cancelled() => Err(Refusal::new(Code::Denied, "rpub is stopping")),
-        answer = guarded(&app, request) => answer,
+        answer = guarded(&app, &visitor, request) => answer,
     };
     let mut response = answer.unwrap_or_else(IntoResponse::into_response);
+    let refused = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&response.status());
+    if refused && !visitor.is_trusted() {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
     response
         .headers_mut()
         .insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
     response
 }
 
-async fn guarded(app: &App, request: Request) -> Answer {
+async fn guarded(app: &App, visitor: &Visitor, request: Request) -> Answer {
     let (parts, body) = request.into_parts();
     if !names_this_machine(&parts) {
         return Err(Refusal::new(Code::Denied, "this registry is local"));
     }
-    if app
-        .gate
-        .as_ref()
-        .is_some_and(|gate| !gate.opens(&parts.headers))
-    {
-        return Err(Refusal::new(Code::Unauthorized, "authentication required")
-            .with(header::WWW_AUTHENTICATE, "Basic realm=\"rpub\""));
+    if let Some(gate) = &app.gate {
+        if !gate.opens(&parts.headers) {
+            return Err(Refusal::new(Code::Unauthorized, "authentication required")
+                .with(header::WWW_AUTHENTICATE, "Basic realm=\"rpub\""));
+        }
+        visitor.trust();
     }
     let reads = matches!(parts.method, Method::GET | Method::HEAD);
     if !reads && matches!(app.mode, Mode::ReadOnly(_)) {
@@ -137,8 +148,23 @@ async fn guarded(app: &App, request: Request) -> Answer {
         )),
         (_, Route::Base) => Err(unsupported(&parts.method)),
         (Mode::ReadOnly(routes), route) => read(app, routes.as_ref(), route, &parts).await,
-        (Mode::ReadWrite(session), route) => write(session, route, &parts, body).await,
+        (Mode::ReadWrite(session), route) => {
+            let body = Body::from_stream(not_silent(body));
+            write(session, route, &parts, body).await
+        }
     }
+}
+
+/// A body that fails where its client sends nothing more of it for too long.
+fn not_silent(body: Body) -> impl Stream<Item = io::Result<Bytes>> {
+    stream::unfold(body.into_data_stream(), |mut body| async {
+        let next = tokio::time::timeout(SILENCE, body.next()).await;
+        let bytes = match next {
+            Ok(bytes) => bytes?.map_err(io::Error::other),
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        };
+        Some((bytes, body))
+    })
 }
 
 /// A page in a browser can reach loopback under a name of its own (DNS rebinding): only loopback's names are served.

@@ -52,12 +52,12 @@ impl Files {
         Ok(found)
     }
 
+    /// It is this writer's turn.
     pub(super) fn delete(&self, deletion: &Deletion) -> Result<Deleted, Fault> {
         let digest = deletion.digest();
         if self.size(digest)?.is_none() {
             return Ok(Deleted::Before);
         }
-        let _lock = self.lock()?;
         let mut index = self.index()?;
         if index.has_strangers() {
             let why = "index.json has entries that are no tags";

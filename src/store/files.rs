@@ -22,6 +22,15 @@ const WRITING: &str = ".writing-";
 const STALE: Duration = Duration::from_hours(24);
 const LAYOUT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 
+/// What becomes of a file that has the name already.
+#[derive(Debug, Clone, Copy)]
+enum Placing {
+    /// It is replaced.
+    Over,
+    /// It stays.
+    New,
+}
+
 /// One layout's folder.
 #[derive(Debug, Clone)]
 pub(super) struct Files {
@@ -39,6 +48,16 @@ impl Files {
             name: name.clone(),
             store: store.display().to_string(),
         }
+    }
+
+    /// The layout's folder.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The store, as people wrote it.
+    pub(super) fn shown(&self) -> &str {
+        &self.store
     }
 
     /// Whether it is a layout already.
@@ -103,13 +122,12 @@ impl Files {
             self.write(&layout, LAYOUT.as_bytes())?;
         }
         let index = self.root.join("index.json");
-        if !index.exists() {
-            let _lock = self.lock()?;
-            if !index.exists() {
-                self.write(&index, &Index::empty().bytes())?;
-            }
+        if index.exists() {
+            return Ok(());
         }
-        Ok(())
+        let empty = Index::empty().bytes();
+        let made = self.place(&index, |file| file.write_all(&empty), Placing::New);
+        made.map_err(|error| self.disk("writing", &index, &error))
     }
 
     /// Removes what killed writers left. Best effort: what cannot be removed waits for the next time.
@@ -131,7 +149,7 @@ impl Files {
 
     /// Writes a file whole: beside its place, synced, then renamed.
     pub(super) fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), Fault> {
-        self.place(path, |file| file.write_all(bytes))
+        self.place(path, |file| file.write_all(bytes), Placing::Over)
             .map_err(|error| self.disk("writing", path, &error))
     }
 
@@ -155,7 +173,11 @@ impl Files {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             // Another disk, or one that knows no links, or one that protects this file from them.
             Err(_) => self
-                .place(&path, |file| io::copy(&mut from, file).map(|_| ()))
+                .place(
+                    &path,
+                    |file| io::copy(&mut from, file).map(|_| ()),
+                    Placing::Over,
+                )
                 .map_err(disk),
         }
     }
@@ -164,6 +186,7 @@ impl Files {
         &self,
         path: &Path,
         content: impl FnOnce(&mut File) -> io::Result<()>,
+        placing: Placing,
     ) -> io::Result<()> {
         // In the layout's own folder: what a killed writer leaves is not among the blobs, and renaming stays atomic.
         let mut file = tempfile::Builder::new()
@@ -172,7 +195,16 @@ impl Files {
             .tempfile_in(&self.root)?;
         content(file.as_file_mut())?;
         file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
+        let placed = match placing {
+            Placing::Over => file.persist(path),
+            Placing::New => file.persist_noclobber(path),
+        };
+        match placed {
+            // Another rpub was quicker.
+            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+            Err(error) => return Err(error.error),
+            Ok(_) => {}
+        }
         sync_folder(path)
     }
 
@@ -217,25 +249,20 @@ impl Files {
         }
     }
 
-    /// Lets a tag name a manifest.
+    /// Lets a tag name a manifest; it is this writer's turn.
     pub(super) fn tag(&self, tag: &Tag, manifest: &RawManifest) -> Result<(), Fault> {
-        let _lock = self.lock()?;
         let mut index = self.index()?;
         index.tag(tag, manifest);
         self.write_index(&index)
     }
 
-    /// Writes the layout's index; the lock is held.
+    /// Writes the layout's index; it is this writer's turn.
     pub(super) fn write_index(&self, index: &Index) -> Result<(), Fault> {
         self.write(&self.root.join("index.json"), &index.bytes())
     }
 
-    /// Takes a tag away; what it named stays.
+    /// Takes a tag away; what it named stays. It is this writer's turn.
     pub(super) fn untag(&self, tag: &Tag) -> Result<(), Fault> {
-        if !self.exist() {
-            return Ok(());
-        }
-        let _lock = self.lock()?;
         let mut index = self.index()?;
         index.untag(tag);
         self.write_index(&index)
@@ -278,20 +305,6 @@ impl Files {
         .into_iter()
         .find_map(|kind| RawManifest::parse(bytes.clone(), kind).ok());
         Ok(found)
-    }
-
-    /// One writer at a time; readers need no lock, because files change by renaming.
-    pub(super) fn lock(&self) -> Result<File, Fault> {
-        let path = self.root.join(".lock");
-        let open = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path);
-        let file = open.map_err(|error| self.disk("locking", &path, &error))?;
-        file.lock()
-            .map_err(|error| self.disk("locking", &path, &error))?;
-        Ok(file)
     }
 }
 

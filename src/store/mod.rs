@@ -4,6 +4,7 @@
 mod deletion;
 mod files;
 mod index;
+mod lock;
 
 use crate::events::Sent;
 use crate::model::{
@@ -18,6 +19,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use files::Files;
 use futures::{StreamExt, TryStreamExt};
+pub use lock::holder;
 use std::path::{Path, PathBuf};
 use tokio_util::io::ReaderStream;
 
@@ -202,10 +204,10 @@ impl Target for Layout {
         reference: &Reference,
         manifest: &RawManifest,
     ) -> Result<(), Fault> {
-        let (reference, manifest) = (reference.clone(), manifest.clone());
+        let (asked, stored) = (reference.clone(), manifest.clone());
         self.blocking(move |files| {
-            let digest = manifest.digest();
-            if let Reference::Digest(asked) = reference
+            let (digest, manifest) = (stored.digest(), stored);
+            if let Reference::Digest(asked) = asked
                 && asked != digest
             {
                 let why = format!("the manifest has the digest {digest}, not {asked}");
@@ -226,12 +228,16 @@ impl Target for Layout {
             {
                 files.write(&files.blob(digest), manifest.bytes())?;
             }
-            match reference {
-                Reference::Tag(tag) => files.tag(&tag, &manifest),
-                Reference::Digest(_) => Ok(()),
-            }
+            Ok(())
         })
-        .await
+        .await?;
+        match reference.clone() {
+            Reference::Tag(tag) => {
+                let manifest = manifest.clone();
+                self.in_turn(move |files| files.tag(&tag, &manifest)).await
+            }
+            Reference::Digest(_) => Ok(()),
+        }
     }
 
     async fn tags(&self) -> Result<Vec<Tag>, Fault> {
@@ -240,7 +246,9 @@ impl Target for Layout {
 
     async fn remove_tag(&self, tag: &Tag) -> Result<bool, Fault> {
         let tag = tag.clone();
-        self.blocking(move |files| files.untag(&tag)).await?;
+        if self.blocking(|files| Ok(files.exist())).await? {
+            self.in_turn(move |files| files.untag(&tag)).await?;
+        }
         Ok(true)
     }
 
@@ -250,6 +258,10 @@ impl Target for Layout {
 
     async fn delete(&self, deletion: &Deletion) -> Result<Deleted, Fault> {
         let deletion = deletion.clone();
-        self.blocking(move |files| files.delete(&deletion)).await
+        let digest = deletion.digest();
+        if self.blob_size(digest).await?.is_none() {
+            return Ok(Deleted::Before);
+        }
+        self.in_turn(move |files| files.delete(&deletion)).await
     }
 }

@@ -97,6 +97,26 @@ fn a_socket_that_is_silent() {
 }
 
 #[test]
+fn an_engine_of_another_user() {
+    let machine = Machine::start();
+    machine.root(&format!("chmod 777 {}", machine.file("").display()));
+    let path = machine.file("foreign.sock");
+    // It listens as soon as it has its name.
+    let script = format!(
+        "import os, socket, time; os.umask(0); s = socket.socket(socket.AF_UNIX); s.bind('{0}.new'); s.listen(); \
+         os.rename('{0}.new', '{0}'); time.sleep(600)",
+        path.display()
+    );
+    let nobody = "setpriv --reuid 65534 --regid 65534 --clear-groups";
+    machine.start_as_root(&format!("exec {nobody} python3 -c \"{script}\""), &path);
+    let lines = format!("export CONTAINER_HOST=unix://{}", path.display());
+    let found = machine.doctor(&lines, "");
+    let found = found.of("socket").unwrap()["found"].as_str().unwrap();
+    assert!(found.contains("is another user's: uid 65534"), "{found}");
+    machine.heals("socket", 6, &lines);
+}
+
+#[test]
 fn the_users_own_socket_that_nobody_listens_at() {
     let machine = Machine::start();
     machine.root("install -d -o patient -g patient /run/user/4242/podman");

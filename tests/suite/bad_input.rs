@@ -11,6 +11,8 @@ mod engines;
 mod immutable;
 /// SIGINT and SIGTERM in every stage.
 mod interrupts;
+/// Locks that somebody else holds.
+mod locks;
 /// Registries that fail, refuse or lie.
 mod registries;
 /// Words and files that mean nothing.

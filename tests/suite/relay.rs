@@ -9,3 +9,4 @@ mod pull;
 mod push;
 mod skopeo;
 mod spool;
+mod strangers;

@@ -7,6 +7,8 @@ mod after;
 mod by_digest;
 /// Twenty one after the other, four at once: no cross-talk, nothing left.
 mod crowd;
+/// Nothing new is needed once tags move.
+mod descriptors;
 /// Layers go while later steps are built.
 mod early;
 /// Machines hand digest records over.

@@ -50,6 +50,8 @@ pub enum Socket {
     Missing,
     /// Nothing listens, or it cannot be reached, in the kernel's words.
     Refused(String),
+    /// A user with this id listens there, who is not this one.
+    Foreign(u32),
     /// It says nothing.
     Silent,
     /// It is something else, in its words.
@@ -248,6 +250,7 @@ pub fn sockets(places: &[Place]) -> Finding {
         Socket::BadUrl => "is not a unix socket's URL".to_owned(),
         Socket::Missing => "is not there".to_owned(),
         Socket::Refused(words) => format!("cannot be reached: {words}"),
+        Socket::Foreign(user) => format!("is another user's: uid {user}"),
         Socket::Silent => "does not answer".to_owned(),
         Socket::NotPodman(words) => format!("is not podman's: {words}"),
         Socket::Rootful => "is rootful: images there are root's".to_owned(),

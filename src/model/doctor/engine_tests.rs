@@ -86,6 +86,7 @@ fn a_socket_that_was_named_must_be_podmans() {
         Socket::BadUrl,
         Socket::Missing,
         Socket::Refused("no".to_owned()),
+        Socket::Foreign(1001),
         Socket::Silent,
         Socket::NotPodman("HTTP 404".to_owned()),
         Socket::Rootful,

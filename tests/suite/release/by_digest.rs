@@ -3,6 +3,7 @@
 
 use super::{SMALL, digests, manifest, tags, to, two_registries};
 use crate::support::{
+    faults::{Fault, Hold, Rule},
     machine::{Machine, Project},
     proxy::{Proxy, Seen},
 };
@@ -46,6 +47,50 @@ async fn release_is_by_digest_until_the_tags() {
     for host in &hosts {
         assert_eq!(tags(host, "ns/app").await, ["1.2", "1.2.3", "latest"]);
     }
+}
+
+/// Whether a process listens on a port.
+fn listens(process: u32) -> bool {
+    let sockets = std::fs::read_dir(format!("/proc/{process}/fd")).unwrap();
+    let sockets: Vec<String> = sockets
+        .flatten()
+        .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+        .map(|link| link.display().to_string())
+        .collect();
+    let all = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    all.lines().skip(1).any(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        words[3] == "0A" && sockets.contains(&format!("socket:[{}]", words[9]))
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn release_closes_the_relay_before_a_tag_moves() {
+    let (machine, registries) = (Machine::new(), two_registries());
+    let (blob, tag) = (Hold::default(), Hold::default());
+    let proxy = Proxy::before(registries[0].host())
+        .rule(Rule::on(
+            "PUT",
+            "/blobs/uploads/",
+            Fault::Held(blob.clone()),
+        ))
+        .rule(Rule::on(
+            "PUT",
+            "/manifests/1.2.3",
+            Fault::Held(tag.clone()),
+        ));
+    let proxy = proxy.start().await;
+    let to = to([&proxy.host(), &registries[1].host()], "ns");
+    let project = Project::new(&PLATFORMS, SMALL);
+    project.write("file", "content");
+    let run = machine.start(project.path(), &["release", "v1.2.3", "--to", &to]);
+    blob.has_come().await;
+    assert!(listens(run.pid()), "podman pushes to it");
+    blob.let_go();
+    tag.has_come().await;
+    assert!(!listens(run.pid()), "it is open while tags move");
+    tag.let_go();
+    run.wait().well();
 }
 
 /// Over both registries: blobs and manifests by digest, read back, then the version's tags, then `latest`.

@@ -228,6 +228,11 @@ impl Running {
         }
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it has printed on stdout so far.
     pub(crate) fn printed(&self) -> String {
         fs::read_to_string(self.stdout.path()).unwrap()

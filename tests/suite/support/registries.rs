@@ -173,7 +173,8 @@ impl RegistryProcess {
         found
     }
 
-    fn storage(&self) -> PathBuf {
+    /// Its own files.
+    pub(crate) fn storage(&self) -> PathBuf {
         self.folder.path().join("storage/docker/registry/v2")
     }
 
