@@ -108,7 +108,10 @@ fn an_engine_of_another_user() {
         path.display()
     );
     let nobody = "setpriv --reuid 65534 --regid 65534 --clear-groups";
-    machine.start_as_root(&format!("exec {nobody} python3 -c \"{script}\""), &path);
+    machine.start_as_root(
+        &format!("exec {nobody} /usr/bin/python3 -c \"{script}\""),
+        &path,
+    );
     let lines = format!("export CONTAINER_HOST=unix://{}", path.display());
     let found = machine.doctor(&lines, "");
     let found = found.of("socket").unwrap()["found"].as_str().unwrap();

@@ -10,7 +10,12 @@ use crate::{
         registries::{Auth, RegistryProcess},
     },
 };
-use std::{collections::BTreeMap, fs::File, process::Command, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    process::{Child, Command, ExitStatus},
+    time::Duration,
+};
 
 /// All that rpub may need.
 const MEMORY_KIB: u64 = 64 * 1024;
@@ -35,6 +40,17 @@ fn peak_of(process: u32) -> u64 {
         .find_map(|line| line.strip_prefix("VmHWM:"))
         .and_then(|peak| peak.trim_end_matches("kB").trim().parse().ok());
     peak.unwrap_or(0)
+}
+
+/// Waits for the end of a process, and watches its memory.
+async fn ended(process: &mut Child, peak: &mut u64) -> ExitStatus {
+    loop {
+        *peak = peak_of(process.id()).max(*peak);
+        if let Some(status) = process.try_wait().unwrap() {
+            return status;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -72,39 +88,29 @@ async fn a_release_goes_through_while_another_user_opens_connections() {
     let log = tempfile::NamedTempFile::new().unwrap();
     let log_of = || File::options().append(true).open(log.path()).unwrap();
 
-    let mut other = Other::connects_to(port());
+    let path = ("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned());
+    let env = BTreeMap::from([path]);
+    let (other, connected) = Other::connects_to(port());
     let mut release = machine
-        .command(&BTreeMap::new(), &machine.workspace(), &words)
+        .command(&env, &machine.workspace(), &words)
         .stdout(log_of())
         .stderr(log_of())
         .spawn()
         .unwrap();
     let said = || std::fs::read_to_string(log.path()).unwrap();
-    let connected = tokio::task::spawn_blocking(move || {
-        other.until("CONNECTED");
-        other
-    });
-    let give_up = Duration::from_mins(3);
-    let other = tokio::time::timeout(give_up, async {
+    let ready = async {
         hold.has_come().await;
-        connected.await.unwrap()
-    })
-    .await
-    .unwrap_or_else(|_| {
-        panic!(
-            "the connections or the release do not come about: {}",
-            said()
-        )
-    });
-    hold.let_go();
-    let mut peak = 0;
-    let status = loop {
-        peak = peak.max(peak_of(release.id()));
-        if let Some(status) = release.try_wait().unwrap() {
-            break status;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        connected.await.unwrap();
     };
+    let mut peak = 0;
+    tokio::select! {
+        ready = tokio::time::timeout(Duration::from_mins(3), ready) => {
+            assert!(ready.is_ok(), "the connections do not come about: {}", said());
+        }
+        status = ended(&mut release, &mut peak) => panic!("{status}: {}", said()),
+    }
+    hold.let_go();
+    let status = ended(&mut release, &mut peak).await;
     drop(other);
     assert!(status.success(), "{}", said());
     assert!(0 < peak && peak < MEMORY_KIB, "{peak} KiB");

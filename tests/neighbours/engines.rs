@@ -48,7 +48,7 @@ fn an_engine_of_another_user_is_refused_by_whatever_name() {
 fn an_engine_in_another_users_runtime_folder_is_not_looked_for() {
     let machine = Machine::start("rpub-neighbour");
     let other = Other::listens_at("podman/podman.sock");
-    let folder = other.folder();
+    let folder = other.folder().to_owned();
     UnixStream::connect(folder.join("podman/podman.sock")).unwrap();
     let said = build(&machine, &[("XDG_RUNTIME_DIR", &folder)], &[]);
     assert!(said.contains("not a folder of this user's"), "{said}");

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 use tempfile::TempDir;
+use tokio::sync::oneshot::{Receiver, channel};
 
 /// `nobody`, who owns nothing.
 const UID: u32 = 65_534;
@@ -23,13 +24,16 @@ const SOCKET: &str = "RPUB_TEST_SOCKET";
 /// A process of the other user; it ends with this.
 pub(crate) struct Other {
     child: Child,
-    lines: BufReader<ChildStdout>,
     folder: TempDir,
 }
 
 impl Other {
     /// This binary as the other user, who runs the test of this name in it.
-    fn start(test: &str, variable: &str, value: impl FnOnce(&Path) -> String) -> Self {
+    fn start(
+        test: &str,
+        variable: &str,
+        value: impl FnOnce(&Path) -> String,
+    ) -> (Self, BufReader<ChildStdout>) {
         assert!(nix::unistd::geteuid().is_root(), "only root changes users");
         let folder = tempfile::tempdir().unwrap();
         std::fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();
@@ -47,43 +51,58 @@ impl Other {
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap());
-        Other {
-            child,
-            lines,
-            folder,
-        }
+        (Other { child, folder }, lines)
     }
 
-    /// One who opens many connections to a port, of each kind, and opens another for each that ends.
-    pub(crate) fn connects_to(port: u16) -> Self {
-        Self::start("other::connects_without_end", PORT, |_| port.to_string())
+    /// One who opens many connections to a port, of each kind, and opens another for each that ends; and when so many were
+    /// opened.
+    pub(crate) fn connects_to(port: u16) -> (Self, Receiver<()>) {
+        let (other, lines) = Self::start("other::connects_without_end", PORT, |_| port.to_string());
+        let (sender, connected) = channel();
+        std::thread::spawn(move || {
+            if until(lines, "CONNECTED").is_some() {
+                let _ = sender.send(());
+            }
+        });
+        (other, connected)
     }
 
     /// One who listens where an engine could be, at a path below a folder that everybody may enter.
-    pub(crate) fn listens_at(path: &str) -> Self {
+    pub(crate) fn listens_at(path: &str) -> Listening {
         let socket = |folder: &Path| folder.join(path).display().to_string();
-        let mut other = Self::start("other::listens_as_an_engine", SOCKET, socket);
-        other.until("LISTENS");
-        other
+        let (other, lines) = Self::start("other::listens_as_an_engine", SOCKET, socket);
+        let lines = until(lines, "LISTENS").expect("it listens");
+        Listening { other, lines }
     }
+}
 
-    /// A folder of the other user's, which everybody may enter.
-    pub(crate) fn folder(&self) -> PathBuf {
-        self.folder.path().to_owned()
-    }
-
-    /// Waits for a line.
-    pub(crate) fn until(&mut self, line: &str) {
-        let mut said = String::new();
-        while !said.ends_with(&format!("{line}\n")) {
-            let more = self.lines.read_line(&mut said).unwrap();
-            assert!(more > 0, "it ended without {line}: {said}");
+/// Reads as far as a line; none where that does not come.
+fn until(lines: BufReader<ChildStdout>, line: &str) -> Option<BufReader<ChildStdout>> {
+    let mut lines = lines;
+    let mut said = String::new();
+    while !said.ends_with(&format!("{line}\n")) {
+        if lines.read_line(&mut said).unwrap() == 0 {
+            return None;
         }
     }
+    Some(lines)
+}
 
-    /// Ends it; what it said since the last line that was waited for.
+/// An engine of the other user's.
+pub(crate) struct Listening {
+    other: Other,
+    lines: BufReader<ChildStdout>,
+}
+
+impl Listening {
+    /// A folder of the other user's, which everybody may enter.
+    pub(crate) fn folder(&self) -> &Path {
+        self.other.folder.path()
+    }
+
+    /// Ends it; what it heard.
     pub(crate) fn end(mut self) -> String {
-        self.child.kill().unwrap();
+        self.other.child.kill().unwrap();
         let mut said = String::new();
         self.lines.read_to_string(&mut said).unwrap();
         said
