@@ -166,12 +166,10 @@ pub fn leave_report(
     let Err(error) = file.write(trace, result) else {
         return;
     };
+    let error = plain::visible(&error.to_string());
     let line = match github {
-        Some(_) => github::warning(&error.to_string()),
-        None => {
-            let error = plain::visible(&error.to_string());
-            format!("{} {error}", style.paint("1;33", "warning:"))
-        }
+        Some(_) => github::warning(&error),
+        None => format!("{} {error}", style.paint("1;33", "warning:")),
     };
     tell(&[line]);
 }
