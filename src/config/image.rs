@@ -20,34 +20,12 @@ pub(super) fn image(
 ) -> Option<(ImageSpec, Option<std::ops::Range<usize>>)> {
     let name_at = table.value_span("name");
     let name = table.required_parsed::<RepositoryName>("name");
-    let context = table.string("context");
+    let context = context(&mut table, look);
     let target = table.string("target").map(|v| v.text);
     let network = table.parsed("network").unwrap_or_default();
     let description = table.string("description").map(|v| v.text);
     let args = table.strings_by_key("args");
     let labels = labels(&mut table);
-    if let Some(context) = &context {
-        match look(&context.text, Kind::Folder) {
-            Found::There => {}
-            Found::Missing => mistakes.add(
-                context.span.clone(),
-                format!("context: there is no folder {:?}", context.text),
-                "name a folder, relative to rpub.toml",
-            ),
-            Found::Outside(what, hint) => mistakes.add(
-                context.span.clone(),
-                format!("context: {:?} {what}", context.text),
-                &hint,
-            ),
-        }
-    }
-    let folder = context.as_ref().map_or(".", |context| &context.text);
-    for file in IGNORE_FILES {
-        let file = format!("{folder}/{file}");
-        if let Found::Outside(what, hint) = look(&file, Kind::FileIfAny) {
-            table.mistake("context", &format!("{file:?} {what}"), &hint);
-        }
-    }
     let asked = table.parsed_list_spanned::<Platform>("platforms");
     let files = containerfiles(&mut table);
     let platforms = match (asked, files) {
@@ -90,7 +68,6 @@ pub(super) fn image(
             out
         }
     };
-    let context = context.map_or_else(|| ".".to_owned(), |c| c.text);
     let mut checked: Vec<(Platform, String)> = Vec::new();
     let mut reported: Vec<String> = Vec::new();
     for (platform, file, at) in platforms {
@@ -119,6 +96,30 @@ pub(super) fn image(
         description,
     };
     Some((spec, name_at))
+}
+
+/// The build context's folder; neither it nor its ignore files are somebody else's.
+fn context(table: &mut Table<'_, '_>, look: &dyn Fn(&str, Kind) -> Found) -> String {
+    let context = table.string("context");
+    let folder = context.map_or_else(|| ".".to_owned(), |context| context.text);
+    match look(&folder, Kind::Folder) {
+        Found::There => {}
+        Found::Missing => table.mistake(
+            "context",
+            &format!("there is no folder {folder:?}"),
+            "name a folder, relative to rpub.toml",
+        ),
+        Found::Outside(what, hint) => {
+            table.mistake("context", &format!("{folder:?} {what}"), &hint);
+        }
+    }
+    for file in IGNORE_FILES {
+        let file = format!("{folder}/{file}");
+        if let Found::Outside(what, hint) = look(&file, Kind::FileIfAny) {
+            table.mistake("context", &format!("{file:?} {what}"), &hint);
+        }
+    }
+    folder
 }
 
 /// Whether a Containerfile is there, and neither it nor its ignore file is somebody else's.

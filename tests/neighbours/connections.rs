@@ -59,9 +59,9 @@ async fn a_release_goes_through_while_another_user_opens_connections() {
     let registries = [(); 2].map(|()| RegistryProcess::start(&Auth::None));
     // The first blob comes when podman has begun to push, and so the relay is there.
     let hold = Hold::default();
-    let held = Rule::on("PUT", "/blobs/uploads/", Fault::Held(hold.clone()));
+    let rule = Rule::on("PUT", "/blobs/uploads/", Fault::Held(hold.clone()));
     let proxies = [
-        Proxy::before(registries[0].host()).rule(held).start().await,
+        Proxy::before(registries[0].host()).rule(rule).start().await,
         Proxy::before(registries[1].host()).start().await,
     ];
     let machine = Machine::start(USER);

@@ -126,8 +126,7 @@ fn rooms(code: &str) -> Vec<String> {
 fn allowed(room: &str) -> &'static [&'static str] {
     const LEAVES: &[&str] = &["model", "error", "events"];
     match room {
-        "model" | "error" | "events" => &["model"],
-        "files" => &["model"],
+        "model" | "error" | "events" | "files" => &["model"],
         "config" => &["model", "error", "files"],
         "target" => &["model", "events"],
         "retry" => LEAVES,

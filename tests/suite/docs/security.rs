@@ -25,22 +25,22 @@ fn sources() -> Vec<(PathBuf, String)> {
 }
 
 /// Whether a file has the test, and is the module that the test's path names, or holds that module.
-fn holds(path: &Path, text: &str, test: &str) -> bool {
+fn holds(path: &Path, source: &str, test: &str) -> bool {
     let (modules, name) = test.rsplit_once("::").unwrap_or(("", test));
     let last = modules.rsplit("::").next().unwrap_or_default();
     let is_module = path
         .iter()
         .any(|part| part.to_string_lossy().trim_end_matches(".rs") == last)
-        || text.contains(&format!("mod {last} "))
+        || source.contains(&format!("mod {last} "))
         || (last == "tests" && path.to_string_lossy().ends_with("_tests.rs"));
     let function = format!("fn {name}(");
-    let is_test = text.split(&function).next().is_some_and(|before| {
+    let is_test = source.split(&function).next().is_some_and(|before| {
         let attributes = before.lines().rev().take(8);
         attributes
             .take_while(|line| !line.trim().is_empty())
             .any(|line| line.contains("#[test]") || line.contains("#[tokio::test"))
     });
-    is_module && text.contains(&function) && is_test
+    is_module && source.contains(&function) && is_test
 }
 
 #[test]
