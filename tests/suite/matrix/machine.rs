@@ -129,6 +129,7 @@ impl Machine {
         let context = Context {
             spec,
             folder: home.path().to_owned(),
+            options: Vec::new(),
             env: Arc::new(move |name: &str| (name == "HOME").then(|| root.clone())),
             events,
             cancel: CancellationToken::new(),
