@@ -75,7 +75,8 @@ async fn play(seed: u64) -> Result<&'static str, String> {
         None => return Err("nothing was to crash it".to_owned()),
     }
     world.broken()?;
-    if !world.junk().is_empty() {
+    // A rival that could not take its own release back has said so, and is not run again.
+    if !rival && !world.junk().is_empty() {
         return Err("a throw-away manifest is left under a tag".to_owned());
     }
     if !run.ledger_is_empty() {
