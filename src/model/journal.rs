@@ -24,6 +24,9 @@ pub struct Journal {
     pub git_ref: String,
     /// Its commit.
     pub revision: Option<String>,
+    /// What finishes it, as a shell takes it; empty in a journal of a version that did not write it.
+    #[serde(default)]
+    pub command: String,
     /// Its images, in the plan's order.
     pub images: Vec<Entry>,
     /// Every move, in the order in which they are made.
@@ -81,8 +84,10 @@ pub enum Progress {
     Begun,
     /// It was read back.
     Done,
-    /// It was taken back.
+    /// It was taken back, and read back.
     Undone,
+    /// Something else had moved the tag since: it was left alone.
+    Foreign,
 }
 
 /// One tag on one target.
@@ -183,6 +188,15 @@ impl Journal {
             && self.images.iter().zip(&plan.images).all(same)
     }
 
+    /// What finishes this release, as a shell takes it.
+    pub fn command(&self) -> String {
+        if self.command.is_empty() {
+            format!("rpub release {}", self.git_ref)
+        } else {
+            self.command.clone()
+        }
+    }
+
     /// The repository of a step, as users write it.
     pub fn place(&self, step: &Step) -> Option<&str> {
         let places = &self.images.get(step.image)?.repositories;
@@ -221,6 +235,8 @@ pub struct UnfinishedDocument {
     pub git_ref: String,
     /// Its commit.
     pub revision: Option<String>,
+    /// The command that finishes it, from the same commit.
+    pub command: String,
     /// Its moves, in order.
     pub moves: Vec<MoveDocument>,
 }
@@ -234,7 +250,7 @@ pub struct MoveDocument {
     pub from: Option<Digest>,
     /// What it shall name.
     pub to: Digest,
-    /// `planned`, `begun`, `done` or `undone`.
+    /// `planned`, `begun`, `done`, `undone` or `foreign`.
     pub progress: Progress,
 }
 
@@ -251,6 +267,7 @@ impl Journal {
             journal: file,
             git_ref: self.git_ref.clone(),
             revision: self.revision.clone(),
+            command: self.command(),
             moves: self.steps.iter().map(document).collect(),
         }
     }

@@ -262,6 +262,7 @@ mod tests {
             schema: 1,
             git_ref: "refs/tags/v1.2.3".to_owned(),
             revision: None,
+            command: String::new(),
             images: vec![],
             steps: vec![],
         }

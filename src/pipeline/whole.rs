@@ -48,7 +48,7 @@ pub(super) struct Rewritten {
 }
 
 impl Rewritten {
-    /// Writes the file as [`write`] does, and makes ready for the next time.
+    /// Writes the file as [`write()`] does, and makes ready for the next time.
     pub(super) fn new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<Self> {
         let folder = path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
