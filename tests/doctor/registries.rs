@@ -167,12 +167,10 @@ async fn a_certificate_that_nobody_trusts() {
     let host = proxy.host();
     tokio::task::spawn_blocking(move || {
         let machine = machine(&format!("host = \"{host}\""));
-        let ca = machine.file("ca.pem");
-        std::fs::copy(certificate, &ca).unwrap();
-        let line = format!("a ca_file = \\\"{}\\\"", ca.display());
+        machine.write("ca.pem", &std::fs::read_to_string(certificate).unwrap());
         machine.write(
             "editor",
-            &format!("#!/bin/sh\nexec sed -i \"${{1#+}}{line}\" \"$2\"\n"),
+            "#!/bin/sh\nexec sed -i \"${1#+}a ca_file = \\\"ca.pem\\\"\" \"$2\"\n",
         );
         machine.heals("registry-tls", 4, "chmod +x editor; export EDITOR=./editor");
     })

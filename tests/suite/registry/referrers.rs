@@ -196,6 +196,7 @@ async fn a_way_to_ghcrs_web_site_is_not_gone() {
         .await;
     let mut asked = options(proxy.host());
     asked.service = Service::Ghcr;
+    asked.api = Some(format!("http://{}", proxy.host()).parse().unwrap());
     let (ghcr, ..) = client(asked, CredentialSource::anonymous());
     let app = ghcr.repository("o/app".parse().unwrap());
     assert_eq!(ask(&app).await.unwrap(), None);
