@@ -27,8 +27,6 @@ pub enum Kind {
     RollbackIncomplete = 9,
     /// The release stands; something superseded could not be removed.
     PruneIncomplete = 10,
-    /// A release did not end: `rpub status` has found its journal.
-    Unfinished = 11,
 }
 
 impl Kind {
@@ -50,7 +48,6 @@ impl Kind {
             Kind::RolledBack => "rolled-back",
             Kind::RollbackIncomplete => "rollback-incomplete",
             Kind::PruneIncomplete => "prune-incomplete",
-            Kind::Unfinished => "unfinished",
         }
     }
 }

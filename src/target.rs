@@ -4,7 +4,7 @@
 use crate::events::Sent;
 use crate::model::{
     digest::Digest,
-    fault::{Class, Fault},
+    fault::Fault,
     manifest::{Descriptor, RawManifest},
     reference::{Reference, Repository, RepositoryName, Tag},
     retention::{Deleted, Deletion, Refusal},
@@ -139,38 +139,9 @@ pub trait Target: Send + Sync + 'static {
         Ok(Vec::new())
     }
 
-    /// What a reference names, where it should name `meant`. The answer to a HEAD is a header, which a cache or a proxy may
-    /// have got wrong: what contradicts us is believed only of the manifest itself.
-    async fn named(&self, reference: &Reference, meant: Digest) -> Result<Option<Digest>, Fault> {
-        if self.resolve(reference).await? == Some(meant) {
-            return Ok(Some(meant));
-        }
-        let manifest = self.read_manifest(reference).await?;
-        Ok(manifest.map(|manifest| manifest.digest()))
-    }
-
-    /// Asks the place to take a tag away, and nothing else: true where it says that it did, or that there was none. False
-    /// where it has no call for that.
+    /// Takes a tag away, and nothing else. False where the place cannot do that without taking more; true too where there
+    /// was none.
     async fn remove_tag(&self, tag: &Tag) -> Result<bool, Fault>;
-
-    /// Whether a tag is gone: it names nothing, and the list of tags does not have it. A place that needs time is asked
-    /// again.
-    async fn is_gone(&self, tag: &Tag) -> Result<bool, Fault> {
-        let names = self.resolve(&tag.clone().into()).await?;
-        Ok(names.is_none() && !self.tags().await?.contains(tag))
-    }
-
-    /// Why a manifest cannot be deleted there that this tag alone names, as far as it tells without deleting anything.
-    async fn keeps(&self, _tag: &Tag) -> Result<Option<Refusal>, Fault> {
-        Ok(Some(Refusal::Never))
-    }
-
-    /// Makes sure that a blob of a few bytes is there.
-    async fn put_bytes(&self, _bytes: &'static [u8]) -> Result<(), Fault> {
-        let repository = self.repository().to_string();
-        let detail = "it takes files only";
-        Err(Fault::new(Class::Refused, &repository, &repository, detail))
-    }
 
     /// Every manifest that the place lists, with and without a tag; none where it does not list those without.
     async fn versions(&self) -> Result<Option<Vec<Version>>, Fault> {

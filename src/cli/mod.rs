@@ -54,8 +54,7 @@ use tokio_util::sync::CancellationToken;
     after_help = "Examples:\n  rpub init\n  rpub plan v1.2.3\n  rpub release v1.2.3 --to ./out\n  rpub release v1.2.3\n\n\
 Exit codes: 0 done, 1 failed, 2 usage, 3 a build failed, 4 a registry failed after all retries,\n\
 5 interrupted, 6 podman not usable, 7 not authenticated or not permitted, 8 rolled back,\n\
-9 roll-back incomplete: do what the message says, 10 released, but not all that was superseded is removed,\n\
-11 a release did not end: rpub status says how to finish it.\n\n\
+9 roll-back incomplete: do what the message says, 10 released, but not all that was superseded is removed.\n\n\
 Result on stdout, everything else on stderr. Every option has a variable, such as RPUB_FORMAT; what is typed counts more.\n\
 For a report of a bug: rpub --version --verbose"
 )]
@@ -265,29 +264,8 @@ impl Cli {
 }
 
 impl Global {
-    /// The options that lead to the same places from any folder; `config` is absolute.
-    fn same_places(&self, config: &Path) -> Vec<String> {
-        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or(path.clone());
-        let shown = |path: &Path| path.display().to_string();
-        let mut words = vec!["--config".to_owned(), shown(config)];
-        if !self.to.is_empty() {
-            let to: Vec<String> = self.to.iter().map(ToString::to_string).collect();
-            words.extend(["--to".to_owned(), to.join(",")]);
-        }
-        if let Some(tag) = &self.tag {
-            words.extend(["--tag".to_owned(), tag.clone()]);
-        }
-        if let Some(file) = &self.authfile {
-            words.extend(["--authfile".to_owned(), shown(&absolute(file))]);
-        }
-        words
-    }
-
     /// The configuration with the flags over it.
     fn context(self, world: World) -> Result<Context> {
-        let config = std::path::absolute(&self.config)
-            .map_err(|e| Error::io("find the configuration", &self.config, &e))?;
-        let options = self.same_places(&config);
         let grants = Grants::from(self.granted);
         let mut spec = config::load(&self.config, &*world.env, &grants)?;
         let typed = !self.to.is_empty();
@@ -299,13 +277,14 @@ impl Global {
             registry.api = typed.map(|typed| typed.api.clone()).or(registry.api.take());
         }
         self.retries.over(&mut spec.retry);
+        let config = std::path::absolute(&self.config)
+            .map_err(|e| Error::io("find the configuration", &self.config, &e))?;
         let folder = config.parent().unwrap_or(Path::new("/")).to_owned();
         let home = (world.env)("HOME").map(PathBuf::from);
         stores::check(&spec, &folder, home.as_deref(), &grants, typed)?;
         Ok(Context {
             spec,
             folder,
-            options,
             env: world.env,
             events: world.events,
             cancel: world.cancel,

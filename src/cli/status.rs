@@ -9,9 +9,7 @@ use crate::{
 
 /// Show releases that did not end, and what each tag named before and shall name
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Exit code 0: every release has ended. 11: one did not; the command that finishes it is shown.\n\nExamples:\n  rpub status\n  rpub status --format json"
-)]
+#[command(after_help = "Examples:\n  rpub status\n  rpub status --format json")]
 pub(super) struct Args {}
 
 impl Args {

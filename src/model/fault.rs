@@ -189,7 +189,7 @@ impl Fault {
                 "wait some minutes and run it again: what is uploaded stays uploaded".to_owned()
             }
             Class::Server | Class::UploadLost => format!(
-                "run it again later: what is uploaded stays uploaded; see whether {host} reports an incident"
+                "run it again later: what is uploaded stays uploaded, and no tag was left half moved; see whether {host} reports an incident"
             ),
             Class::Transport => {
                 format!("check that {host} can be reached from here, then run it again")

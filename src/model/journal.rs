@@ -24,9 +24,6 @@ pub struct Journal {
     pub git_ref: String,
     /// Its commit.
     pub revision: Option<String>,
-    /// What finishes it, as a shell takes it; empty in a journal of a version that did not write it.
-    #[serde(default)]
-    pub command: String,
     /// Its images, in the plan's order.
     pub images: Vec<Entry>,
     /// Every move, in the order in which they are made.
@@ -84,10 +81,8 @@ pub enum Progress {
     Begun,
     /// It was read back.
     Done,
-    /// It was taken back, and read back.
+    /// It was taken back.
     Undone,
-    /// Something else had moved the tag since: it was left alone.
-    Foreign,
 }
 
 /// One tag on one target.
@@ -188,15 +183,6 @@ impl Journal {
             && self.images.iter().zip(&plan.images).all(same)
     }
 
-    /// What finishes this release, as a shell takes it.
-    pub fn command(&self) -> String {
-        if self.command.is_empty() {
-            format!("rpub release {}", self.git_ref)
-        } else {
-            self.command.clone()
-        }
-    }
-
     /// The repository of a step, as users write it.
     pub fn place(&self, step: &Step) -> Option<&str> {
         let places = &self.images.get(step.image)?.repositories;
@@ -235,8 +221,6 @@ pub struct UnfinishedDocument {
     pub git_ref: String,
     /// Its commit.
     pub revision: Option<String>,
-    /// The command that finishes it, from the same commit.
-    pub command: String,
     /// Its moves, in order.
     pub moves: Vec<MoveDocument>,
 }
@@ -250,7 +234,7 @@ pub struct MoveDocument {
     pub from: Option<Digest>,
     /// What it shall name.
     pub to: Digest,
-    /// `planned`, `begun`, `done`, `undone` or `foreign`.
+    /// `planned`, `begun`, `done` or `undone`.
     pub progress: Progress,
 }
 
@@ -267,7 +251,6 @@ impl Journal {
             journal: file,
             git_ref: self.git_ref.clone(),
             revision: self.revision.clone(),
-            command: self.command(),
             moves: self.steps.iter().map(document).collect(),
         }
     }

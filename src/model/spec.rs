@@ -96,22 +96,6 @@ pub enum Destination {
     Directory(String),
 }
 
-impl std::fmt::Display for Destination {
-    /// As `--to` takes it.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Destination::Directory(path) if path.starts_with(['.', '/']) => f.write_str(path),
-            Destination::Directory(path) => write!(f, "oci:{path}"),
-            Destination::Registry(spec) => {
-                let scheme = if spec.insecure { "http://" } else { "" };
-                write!(f, "{scheme}{}", spec.host)?;
-                let namespace = spec.namespace.as_ref();
-                namespace.map_or(Ok(()), |namespace| write!(f, "/{namespace}"))
-            }
-        }
-    }
-}
-
 /// One remote registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegistrySpec {
@@ -380,7 +364,6 @@ mod tests {
             ("oci:out", "oci:out/app"),
         ] {
             let destination: Destination = text.parse().unwrap();
-            assert_eq!(destination.to_string().parse(), Ok(destination.clone()));
             assert_eq!(
                 destination.repository(&image).unwrap().to_string(),
                 repository

@@ -5,7 +5,7 @@ use super::plan::Env;
 use crate::{
     error::{Error, Result},
     events::{Event, Events, Stage},
-    model::{doctor::quoted, report::StageTime, spec::Spec, version::GitRef},
+    model::{report::StageTime, spec::Spec},
 };
 use std::{
     path::PathBuf,
@@ -22,8 +22,6 @@ pub struct Context {
     pub spec: Spec,
     /// The folder that rpub.toml's paths start from.
     pub folder: PathBuf,
-    /// The options that lead to the same places again, as words of a command line.
-    pub options: Vec<String>,
     /// Looks an environment variable up.
     pub env: Arc<Env>,
     /// Where progress is told.
@@ -47,15 +45,6 @@ impl Context {
     pub fn stage(&self, stage: Stage) {
         self.clock.begin(stage.name());
         self.events.send(Event::Stage(stage));
-    }
-
-    /// The command that releases a ref to the same places, as a shell takes it.
-    pub fn command(&self, git_ref: &GitRef) -> String {
-        let words = ["rpub", "release"].map(str::to_owned);
-        let words = words.into_iter().chain([git_ref.to_string()]);
-        let words = words.chain(self.options.iter().cloned());
-        let words: Vec<String> = words.map(|word| quoted(&word)).collect();
-        words.join(" ")
     }
 
     /// Runs `work` until it is done, or drops it where it stands when the user asks to stop.

@@ -51,7 +51,7 @@ pub(super) async fn finish(
                     earlier.git_ref
                 ),
                 path.display().to_string(),
-                format!("finish that release first: {}", earlier.command()),
+                "run that release again, to the same places (rpub status names them)",
             ));
         };
         let same = earlier.is_of(plan);

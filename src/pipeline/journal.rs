@@ -262,7 +262,6 @@ mod tests {
             schema: 1,
             git_ref: "refs/tags/v1.2.3".to_owned(),
             revision: None,
-            command: String::new(),
             images: vec![],
             steps: vec![],
         }

@@ -19,16 +19,12 @@ mod own_release;
 mod prune;
 /// Digest records in a folder.
 pub mod records;
-/// What had moved is taken back.
-mod roll_back;
 /// What rpub makes in podman's storage, and takes away again.
 pub mod scraps;
 /// What must be known of a repository before anything of it may go.
 mod shelf;
 /// Which targets each image has.
 pub mod targets;
-/// A tag goes that was not there before.
-mod untag;
 
 /// Files that are the old ones or the new ones after any crash.
 mod whole;

@@ -12,7 +12,6 @@ use crate::{
         moves::{self, Conflict, Found, TagKind},
         plan::Child,
         reference::Tag,
-        retention::ThrowAway,
         tags::TagRules,
         version::GitRef,
     },
@@ -45,8 +44,6 @@ pub struct Terms<'a> {
     pub git_ref: &'a GitRef,
     /// The commit it is made from.
     pub revision: Option<String>,
-    /// What finishes it where it does not end.
-    pub command: String,
     /// Whether version tags may be overwritten.
     pub force: bool,
 }
@@ -65,7 +62,6 @@ pub async fn prepare(
         schema: 1,
         git_ref: terms.git_ref.to_string(),
         revision: terms.revision.clone(),
-        command: terms.command.clone(),
         images: Vec::new(),
         steps: Vec::new(),
     };
@@ -164,8 +160,6 @@ async fn look(
     let mut manifests = Vec::new();
     for tag in tags {
         match target.read_manifest(&tag.clone().into()).await? {
-            // A roll-back that was killed has left it: the tag is not there yet.
-            Some(manifest) if ThrowAway::is_one(&manifest) => {}
             Some(manifest) => {
                 found.tags.insert(tag.clone(), manifest.digest());
                 manifests.push(manifest);

@@ -1,7 +1,6 @@
 //! Decides how tags move: each move is written down before it is made and read back after; any failure takes all back.
 //! Must never begin before every list is on every target, nor move `latest` before every other tag was read back.
 
-use super::roll_back::roll_back;
 use crate::{
     error::{Error, Kind, Result},
     events::{Event, Events},
@@ -21,8 +20,6 @@ use tokio_util::sync::CancellationToken;
 
 /// How long a request that is under way may take to end once the user has asked to stop.
 const LAST_WORDS: Duration = Duration::from_secs(5);
-/// Why a tag is left alone that a release had moved.
-const SINCE: &str = "something else has moved it since";
 
 /// Where a journal is kept. What it was told last survives a crash.
 #[async_trait]
@@ -41,8 +38,8 @@ pub type Places = [Vec<Arc<dyn Target>>];
 /// Makes the moves that are not made yet. Whatever ends it early, a failure or `stop`, takes them all back.
 ///
 /// # Errors
-/// [`Kind::RolledBack`] with the cause, or [`Kind::Interrupted`]: every tag names what it named before, or what somebody
-/// else has let it name since; each was read back. [`Kind::RollbackIncomplete`]: some do not; the journal stays.
+/// [`Kind::RolledBack`] with the cause, or [`Kind::Interrupted`]: every tag names what it named before.
+/// [`Kind::RollbackIncomplete`]: a person must do what the hint says; the journal stays.
 pub async fn publish(
     journal: &mut Journal,
     places: &Places,
@@ -59,12 +56,14 @@ pub async fn publish(
     events.send(Event::Warning(format!(
         "{cause}: taking back what had moved"
     )));
-    let elsewhere = roll_back(journal, places, ledger, events, Some(&cause)).await?;
-    let taken_back = if elsewhere.is_empty() {
+    let left = roll_back(journal, places, ledger, events).await?;
+    let taken_back = if left.is_empty() {
         "every tag names what it named before".to_owned()
     } else {
-        let names = elsewhere.join(", ");
-        format!("every tag names what it named before, but for {names}: {SINCE}")
+        format!(
+            "tags that were not there before could not be removed: {}",
+            left.join(", ")
+        )
     };
     if cause.kind == Kind::Interrupted {
         events.send(Event::Note(taken_back));
@@ -147,7 +146,7 @@ async fn children_are_there(journal: &Journal, places: &Places, events: &Events)
 
 async fn is_there(target: &dyn Target, child: &StoredChild, events: &Events) -> Result<()> {
     let reference = Reference::Digest(child.digest);
-    match target.named(&reference, child.digest).await {
+    match named(target, &reference, child.digest).await {
         Ok(Some(_)) => return Ok(()),
         Ok(None) => {}
         Err(error) => {
@@ -162,7 +161,7 @@ async fn is_there(target: &dyn Target, child: &StoredChild, events: &Events) -> 
 }
 
 /// Lets a tag name a manifest, and reads it back; with `already`, only where it does not name it yet.
-pub(super) async fn move_tag(
+async fn move_tag(
     target: &dyn Target,
     tag: &Tag,
     manifest: &RawManifest,
@@ -173,7 +172,7 @@ pub(super) async fn move_tag(
         return Ok(());
     }
     target.put_manifest(&reference, manifest).await?;
-    let found = target.named(&reference, manifest.digest()).await?;
+    let found = named(target, &reference, manifest.digest()).await?;
     if found == Some(manifest.digest()) {
         return Ok(());
     }
@@ -186,9 +185,109 @@ pub(super) async fn move_tag(
     ))
 }
 
+/// What a reference names, where it should name `meant`. The answer to a HEAD is a header, which a cache or a proxy may have
+/// got wrong: what contradicts us is believed only of the manifest itself.
+async fn named(
+    target: &dyn Target,
+    reference: &Reference,
+    meant: Digest,
+) -> Result<Option<Digest>> {
+    if target.resolve(reference).await? == Some(meant) {
+        return Ok(Some(meant));
+    }
+    let manifest = target.read_manifest(reference).await?;
+    Ok(manifest.map(|manifest| manifest.digest()))
+}
+
+/// Takes back every step that may have been made, last first. Answers the tags that were not there before and that
+/// their registry cannot remove.
+///
+/// A tag that somebody else has moved in between is left alone: it is not ours to take back.
+///
+/// # Errors
+/// [`Kind::RollbackIncomplete`], with what a person must do; the journal stays.
+pub async fn roll_back(
+    journal: &mut Journal,
+    places: &Places,
+    ledger: &dyn Ledger,
+    events: &Events,
+) -> Result<Vec<String>> {
+    let mut failed: Vec<String> = Vec::new();
+    let mut left: Vec<String> = Vec::new();
+    // From now on a tag may name the one or the other, whatever was read back before.
+    for step in &mut journal.steps {
+        if step.progress == Progress::Done {
+            step.progress = Progress::Begun;
+        }
+    }
+    note(journal, ledger, events).await;
+    for index in (0..journal.steps.len()).rev() {
+        let step = &journal.steps[index];
+        if step.progress != Progress::Begun {
+            continue;
+        }
+        let name = journal.name(step);
+        match take_back(places, step).await {
+            Ok(removed) => {
+                if !removed {
+                    left.push(name);
+                }
+                set(journal, index..index + 1, Progress::Undone);
+                note(journal, ledger, events).await;
+            }
+            Err(error) => {
+                events.send(Event::Warning(format!("{name}: {error}")));
+                let meant = step.from.as_ref().map(|from| from.digest);
+                failed.push(match meant {
+                    Some(digest) => format!("let {name} name {digest} again"),
+                    None => format!("remove {name}"),
+                });
+            }
+        }
+    }
+    tell(journal, events);
+    if failed.is_empty() {
+        ledger.close().await?;
+        return Ok(left);
+    }
+    Err(Error::new(
+        Kind::RollbackIncomplete,
+        "the roll-back is not complete: the registries disagree",
+        failed.join("; "),
+        "run the same release again when the registry answers (it goes on from the journal), or do by hand what stands above",
+    ))
+}
+
 /// Says how far every move has come.
-pub(super) fn tell(journal: &Journal, events: &Events) {
+fn tell(journal: &Journal, events: &Events) {
     events.send(Event::Fact(Fact::Moves(journal.moves())));
+}
+
+/// Writes down how far a roll-back has come. Where that fails it goes on: to take back once more does no harm, and tags
+/// that disagree do.
+async fn note(journal: &Journal, ledger: &dyn Ledger, events: &Events) {
+    if let Err(error) = ledger.write(journal).await {
+        events.send(Event::Warning(error.to_string()));
+    }
+}
+
+/// Puts back what one tag named before; false where it was not there and cannot be removed.
+async fn take_back(places: &Places, step: &Step) -> Result<bool> {
+    let target = target_of(places, step)?;
+    let reference = Reference::Tag(step.tag.clone());
+    let now = named(&*target, &reference, step.to).await?;
+    let before: Option<Digest> = step.from.as_ref().map(|from| from.digest);
+    if now == before || now != Some(step.to) {
+        return Ok(true);
+    }
+    match &step.from {
+        Some(from) => {
+            let manifest = from.manifest().map_err(|error| damaged(&error))?;
+            move_tag(&*target, &step.tag, &manifest, false).await?;
+            Ok(true)
+        }
+        None => Ok(target.remove_tag(&step.tag).await?),
+    }
 }
 
 pub(super) fn damaged(error: &BadJournal) -> Error {
@@ -200,13 +299,13 @@ pub(super) fn damaged(error: &BadJournal) -> Error {
     )
 }
 
-pub(super) fn set(journal: &mut Journal, steps: std::ops::Range<usize>, progress: Progress) {
+fn set(journal: &mut Journal, steps: std::ops::Range<usize>, progress: Progress) {
     for step in journal.steps.iter_mut().take(steps.end).skip(steps.start) {
         step.progress = progress;
     }
 }
 
-pub(super) fn list_of(journal: &Journal, image: usize) -> Result<RawManifest> {
+fn list_of(journal: &Journal, image: usize) -> Result<RawManifest> {
     let entry = journal.images.get(image);
     let unknown = || damaged(&BadJournal::unknown_image());
     entry
@@ -216,7 +315,7 @@ pub(super) fn list_of(journal: &Journal, image: usize) -> Result<RawManifest> {
         .map_err(|error| damaged(&error))
 }
 
-pub(super) fn target_of(places: &Places, step: &Step) -> Result<Arc<dyn Target>> {
+fn target_of(places: &Places, step: &Step) -> Result<Arc<dyn Target>> {
     let targets = places.get(step.image);
     let target = targets.and_then(|targets| targets.get(step.target));
     target
@@ -227,9 +326,6 @@ pub(super) fn target_of(places: &Places, step: &Step) -> Result<Arc<dyn Target>>
 /// What to do with the journal of a release that did not end, before a release of `same` or something else begins.
 ///
 /// Of the same release: its lists are on every target still, so the moves go on: true. Of another: it is taken back.
-///
-/// # Errors
-/// As [`publish`]. What can neither be finished nor taken back stays in the journal, and nothing else may begin.
 pub async fn recover(
     journal: &mut Journal,
     same: bool,
@@ -242,8 +338,10 @@ pub async fn recover(
         publish(journal, places, ledger, stop, events).await?;
         return Ok(true);
     }
-    for name in roll_back(journal, places, ledger, events, None).await? {
-        events.send(Event::Warning(format!("{name} was left alone: {SINCE}")));
+    let left = roll_back(journal, places, ledger, events).await?;
+    if !left.is_empty() {
+        let note = format!("could not be removed: {}", left.join(", "));
+        events.send(Event::Warning(note));
     }
     Ok(false)
 }

@@ -180,7 +180,6 @@ async fn make_visible(
         rules: &context.spec.tags,
         git_ref: &plan.git_ref,
         revision: plan.revision.as_ref().map(ToString::to_string),
-        command: context.command(&plan.git_ref),
         force,
     };
     let (events, stop) = (&context.events, &context.cancel);

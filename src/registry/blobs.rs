@@ -192,51 +192,30 @@ impl Remote {
         self.registry.allowed(&answer, answer.location()?)
     }
 
-    /// One try of a blob that is in memory.
-    pub(super) async fn put_bytes_once(&self, bytes: &'static [u8]) -> Result<(), Fault> {
-        let digest = Digest::of(bytes);
-        if self.head_blob(digest, Access::Push).await?.is_some() {
-            return Ok(());
-        }
-        let session = self.begin_upload().await?;
-        let payload = Payload::Bytes(Bytes::from_static(bytes));
-        self.finish_upload(session, digest, payload).await
-    }
-
     async fn upload(
         &self,
-        session: Url,
+        mut session: Url,
         blob: &LocalBlob,
         progress: &Arc<Progress>,
-    ) -> Result<(), Fault> {
-        let payload = Payload::File {
-            path: blob.path.clone(),
-            size: blob.size,
-            progress: Arc::clone(progress),
-        };
-        self.finish_upload(session, blob.digest, payload).await
-    }
-
-    async fn finish_upload(
-        &self,
-        mut session: Url,
-        digest: Digest,
-        payload: Payload,
     ) -> Result<(), Fault> {
         // The rest of Location stays as it was given: its query is the registry's own state.
         session
             .query_pairs_mut()
-            .append_pair("digest", &digest.to_string());
+            .append_pair("digest", &blob.digest.to_string());
         let mut call = super::Call::new(Method::PUT, session);
         call.of_upload = true;
         let kind = HeaderValue::from_static("application/octet-stream");
         call.headers.insert(CONTENT_TYPE, kind);
-        call.payload = payload;
+        call.payload = Payload::File {
+            path: blob.path.clone(),
+            size: blob.size,
+            progress: Arc::clone(progress),
+        };
         let answer = self.send(Access::Push, call).await?;
         if !matches!(answer.status, 201 | 204) {
             return Err(answer.into_fault().await);
         }
-        self.check_digest(&answer, digest)
+        self.check_digest(&answer, blob.digest)
     }
 
     /// A Docker-Content-Digest that is given must be the one we mean.

@@ -8,7 +8,6 @@ use super::service::Api;
 use crate::model::digest::Digest;
 use crate::model::doctor::registry::Delete;
 use crate::model::fault::{Class, Fault};
-use crate::model::reference::{Reference, Tag};
 use crate::model::retention::{Deleted, Deletion, Refusal};
 use reqwest::Method;
 use reqwest::header::WWW_AUTHENTICATE;
@@ -43,54 +42,21 @@ impl Remote {
                 _ => Delete::Unknown,
             };
         }
-        if !matches!(self.registry.0.api, Api::Plain) {
+        let mut nobody = [0; 32];
+        let plain = matches!(self.registry.0.api, Api::Plain);
+        if !plain || getrandom::fill(&mut nobody).is_err() {
             return Delete::Unknown;
         }
-        match self.deletes_nobody().await {
-            Ok(Some(Deleted::Before)) => Delete::Yes,
-            Ok(Some(Deleted::Refused(Refusal::Never))) => Delete::Never,
-            Ok(Some(Deleted::Refused(Refusal::NotPermitted))) => Delete::NotPermitted,
+        let digest = Digest::of(&nobody);
+        match self.tried(|_| self.delete_once(digest, false)).await {
+            Ok(Try::Done(Deleted::Before)) => Delete::Yes,
+            Ok(Try::Done(Deleted::Refused(Refusal::Never))) => Delete::Never,
+            Ok(Try::Done(Deleted::Refused(Refusal::NotPermitted))) => Delete::NotPermitted,
             Err(fault) if matches!(fault.class, Class::Permission | Class::Auth) => {
                 Delete::NotPermitted
             }
             _ => Delete::Unknown,
         }
-    }
-
-    /// What the registry says to the deletion of a digest that nobody has; none where that tells nothing.
-    async fn deletes_nobody(&self) -> Result<Option<Deleted>, Fault> {
-        let mut nobody = [0; 32];
-        if getrandom::fill(&mut nobody).is_err() {
-            return Ok(None);
-        }
-        let digest = Digest::of(&nobody);
-        match self.tried(|_| self.delete_once(digest, false)).await? {
-            Try::Done(deleted) => Ok(Some(deleted)),
-            Try::Accepted => Ok(None),
-        }
-    }
-
-    /// Why a manifest that `tag` alone names would stay, as far as it can be known before. GitHub lists what has tags; the
-    /// others are asked to delete a digest that nobody has.
-    pub(super) async fn would_keep(&self, tag: &Tag) -> Result<Option<Refusal>, Fault> {
-        if let Api::Ghcr(ghcr) = &self.registry.0.api {
-            if self.registry.0.auth.login(&self.api_name).await?.is_none() {
-                return Ok(Some(Refusal::NotLoggedIn));
-            }
-            let versions = self.packaged_versions(ghcr).await?;
-            let mut tags = versions.iter().flat_map(|version| &version.tags);
-            let last = tags.all(|other| other == tag);
-            return Ok(last.then_some(Refusal::LastTagged));
-        }
-        Ok(match self.deletes_nobody().await? {
-            Some(Deleted::Refused(refusal)) => Some(refusal),
-            _ => None,
-        })
-    }
-
-    /// Whether a tag is gone; looked for until it is, as often as the policy allows.
-    pub(super) async fn tag_is_gone(&self, tag: &Tag) -> Result<bool, Fault> {
-        self.comes_to_an_end(&tag.clone().into()).await
     }
 
     /// Deletes a manifest by digest, and with it every tag that names it: Docker Hub and plain registries.
@@ -100,7 +66,7 @@ impl Remote {
         match tried.await {
             Ok(Try::Done(deleted)) => Ok(deleted),
             Ok(Try::Accepted) => {
-                let gone = self.comes_to_an_end(&digest.into()).await?;
+                let gone = self.comes_to_an_end(digest).await?;
                 Ok(if gone { Deleted::Now } else { background() })
             }
             Err(fault) => self.after_all(digest, fault).await,
@@ -150,7 +116,7 @@ impl Remote {
             }
             // Docker Hub says 500 to what takes long, and goes on with it.
             Class::Server | Class::Transport | Class::Content => {
-                match self.comes_to_an_end(&digest.into()).await {
+                match self.comes_to_an_end(digest).await {
                     Ok(true) => Ok(Deleted::Now),
                     Ok(false) if on_hub && fault.class == Class::Server => Ok(background()),
                     Err(stopped) if stopped.class == Class::Cancelled => Err(stopped),
@@ -162,19 +128,15 @@ impl Remote {
     }
 
     /// Looks until it is gone, as often as the policy allows; false where it is there to the last.
-    async fn comes_to_an_end(&self, reference: &Reference) -> Result<bool, Fault> {
+    async fn comes_to_an_end(&self, digest: Digest) -> Result<bool, Fault> {
         let there = AtomicBool::new(false);
         let look = async || {
             there.store(false, Ordering::Relaxed);
-            let still = match reference {
-                Reference::Digest(digest) => self.has_manifest(*digest).await?,
-                Reference::Tag(tag) => self.has_tag(tag).await?,
-            };
-            if !still {
+            if !self.has_manifest(digest).await? {
                 return Ok(());
             }
             there.store(true, Ordering::Relaxed);
-            let request = format!("HEAD {}", self.repository.at(reference));
+            let request = format!("HEAD {}", self.repository.at(&digest.into()));
             let detail = "it is still there";
             Err(self.registry.fault(Class::Content, &request, detail))
         };
@@ -183,20 +145,6 @@ impl Remote {
             Err(fault) if fault.class == Class::Content && there.into_inner() => Ok(false),
             Err(fault) => Err(fault),
         }
-    }
-
-    /// Whether it names something, or is in the list of tags: either of them may be behind.
-    async fn has_tag(&self, tag: &Tag) -> Result<bool, Fault> {
-        if self.resolve_once(&tag.clone().into()).await?.is_some() {
-            return Ok(true);
-        }
-        // Boxed: a list's state is large, and every caller holds it.
-        let listed = Box::pin(self.all_tags()).await.map_err(|mut fault| {
-            // Each of its pages has had its tries.
-            fault.spent = true;
-            fault
-        });
-        Ok(listed?.tags.contains(tag))
     }
 
     /// Whether it is there: by HEAD, which Docker Hub does not count.

@@ -11,7 +11,7 @@ use crate::model::digest::Digest;
 use crate::model::fault::{Class, Fault};
 use crate::model::manifest::{Descriptor, RawManifest};
 use crate::model::reference::{Reference, Repository, RepositoryName, Tag};
-use crate::model::retention::{Deleted, Deletion, Refusal};
+use crate::model::retention::{Deleted, Deletion};
 use crate::target::{ByteStream, Growing, LocalBlob, TagList, Target, Version};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -157,18 +157,6 @@ impl Target for Remote {
             Err(fault) if fault.class == Class::Refused => Ok(false),
             Err(fault) => Err(fault),
         }
-    }
-
-    async fn is_gone(&self, tag: &Tag) -> Result<bool, Fault> {
-        self.tag_is_gone(tag).await
-    }
-
-    async fn keeps(&self, tag: &Tag) -> Result<Option<Refusal>, Fault> {
-        self.would_keep(tag).await
-    }
-
-    async fn put_bytes(&self, bytes: &'static [u8]) -> Result<(), Fault> {
-        self.tried(|_| self.put_bytes_once(bytes)).await
     }
 
     async fn versions(&self) -> Result<Option<Vec<Version>>, Fault> {

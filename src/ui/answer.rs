@@ -1,7 +1,7 @@
 //! Decides how each command's result reads, for people and for programs.
 //! Must never leave anything out of the JSON that the text says.
 
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::model::{
     doctor::Diagnosis,
     journal::UnfinishedDocument,
@@ -69,14 +69,12 @@ struct Records<'a> {
 }
 
 impl Answer {
-    /// What is wrong although there is a result: a prune that left something to do, a machine that is broken,
-    /// a release that did not end.
+    /// What is wrong although there is a result: a prune that left something to do, a machine that is broken.
     pub fn incomplete(&self) -> Option<Error> {
         match self {
             Answer::Released(report) => super::pruned::incomplete(&report.pruned),
             Answer::Pruned(document) => super::pruned::incomplete(&document.repositories),
             Answer::Diagnosed(diagnosis) => super::doctor::broken(diagnosis),
-            Answer::Unfinished(releases) => left_open(releases),
             _ => None,
         }
     }
@@ -218,8 +216,8 @@ fn unfinished(releases: &[UnfinishedDocument]) -> String {
     for release in releases {
         let _ = writeln!(
             out,
-            "{} did not end; this finishes it: {}",
-            release.git_ref, release.command
+            "{} did not end: run it again to finish it",
+            release.git_ref
         );
         for step in &release.moves {
             let from = step
@@ -236,21 +234,6 @@ fn unfinished(releases: &[UnfinishedDocument]) -> String {
         let _ = writeln!(out, "  {}", release.journal);
     }
     out
-}
-
-/// The exit code of a release that did not end.
-fn left_open(releases: &[UnfinishedDocument]) -> Option<Error> {
-    let names: Vec<&str> = releases.iter().map(|one| one.git_ref.as_str()).collect();
-    let journals: Vec<&str> = releases.iter().map(|one| one.journal.as_str()).collect();
-    let commands: Vec<&str> = releases.iter().map(|one| one.command.as_str()).collect();
-    (!releases.is_empty()).then(|| {
-        Error::new(
-            Kind::Unfinished,
-            format!("a release did not end: {}", names.join(", ")),
-            journals.join(", "),
-            format!("finish it, from the same commit: {}", commands.join("; ")),
-        )
-    })
 }
 
 fn started(init: &InitDocument) -> String {

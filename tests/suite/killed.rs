@@ -82,30 +82,6 @@ async fn killed_again_while_it_recovers() {
         place.ends(unfinished, ending).await;
     }
 
-    // By its own call the registry removes no tag: a throw-away manifest is put under it, and deleted; first a digest that
-    // nobody has, to see whether it deletes at all.
-    let throw_away = [("1.2.3", "PUT", 1), ("sha256:*", "DELETE", 2)];
-    for (number, (tag, method, nth)) in throw_away.into_iter().enumerate() {
-        for done in [false, true] {
-            let ending = if done { Ending::Other } else { Ending::Same };
-            at(&format!(
-                "while {method} {tag} takes a new tag back, then {ending:?}"
-            ));
-            let place = bench.place(&format!("new-{number}-{done}"));
-            place.killed_at("v1.2.3", put(1, 1, "latest", true)).await;
-            let point = Point {
-                registry: 1,
-                image: 1,
-                tag,
-                method,
-                nth,
-                done,
-            };
-            place.killed_by("v1.2.4", "v1.2.3", point).await;
-            place.ends(unfinished, ending).await;
-        }
-    }
-
     at("in another release that took it back");
     let place = bench.place("other");
     place.killed_at("v1.2.3", put(0, 0, "latest", true)).await;

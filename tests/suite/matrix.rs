@@ -1,14 +1,8 @@
 //! Decides that a release survives each single fault of a registry, and keeps its promise under each lasting one.
 //! Must never list requests by hand: those that a release makes are seen in a release without faults.
 
-/// A release that cannot end: what it did is taken back.
-mod back;
-/// Tags that cannot be taken back.
-mod left;
 mod machine;
 mod measured;
-/// The places that a release goes back from.
-mod places;
 mod requests;
 mod verdict;
 mod world;
@@ -182,7 +176,9 @@ impl Matrix {
         match end.kind {
             None => world.is_new(&state).map_err(with_traces)?,
             Some(_) if end.journal => {}
-            Some(_) => world.is_old(&state).map_err(with_traces)?,
+            Some(_) => world
+                .is_old(&state, namespace, &traces)
+                .map_err(with_traces)?,
         }
         if case.lasting {
             check_lasting(case, &end).map_err(with_traces)?;

@@ -60,7 +60,7 @@ async fn workflow_cancelled_while_tags_move_takes_them_back_fr_020() {
     let report = run.wait();
     ended(&report, Success, Success, Cancelled);
     let (_, log) = report.step("release", "Release");
-    taken_back(&before, &world.state().await, log);
+    taken_back(&before, &world.state().await, "1.2.1", log);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

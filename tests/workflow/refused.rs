@@ -51,7 +51,7 @@ async fn workflow_whose_last_job_fails_is_taken_back_and_goes_on_in_its_second_a
     ended(&report, Success, Success, Failure);
     let (code, log) = report.step("release", "Release");
     assert_eq!(code, Some(8), "rolled back: {log}");
-    taken_back(&before, &world.state().await, log);
+    taken_back(&before, &world.state().await, "1.2.1", log);
 
     world.proxies[1].heal();
     let pushed = world.proxies[0].count("PUT", "/manifests/sha256:");

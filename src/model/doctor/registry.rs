@@ -231,9 +231,9 @@ fn deletion(host: &str, delete: Delete) -> Finding {
     match delete {
         Delete::Yes => new(CHECK, Severity::Ok, format!("{host} deletes")),
         Delete::Never => new(CHECK, Severity::Note, format!("{host} deletes nothing"))
-            .why("what latest named before stays there; and where a release fails, its new tags cannot be taken back (exit code 9)"),
+            .why("what latest named before stays there: rpub prune leaves it"),
         Delete::NotPermitted => new(CHECK, Severity::Warning, format!("{host} does not let us delete"))
-            .why("what latest named before stays there, and every release ends with exit code 10; prune = false in rpub.toml asks for no deletion; where a release fails, its new tags cannot be taken back (exit code 9)"),
+            .why("what latest named before stays there, and every release ends with exit code 10; prune = false in rpub.toml asks for no deletion"),
         Delete::Unknown => new(CHECK, Severity::Note, format!("whether {host} lets us delete is not known before the first prune"))
             .why("GHCR wants delete:packages for it, Docker Hub a token that may delete"),
     }

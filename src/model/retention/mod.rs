@@ -7,11 +7,9 @@ mod graph;
 mod live;
 mod refusal;
 mod settled;
-mod throw_away;
 
 pub use refusal::{Deleted, Refusal};
 pub use settled::settled;
-pub use throw_away::{EMPTY, ThrowAway};
 
 use super::{digest::Digest, manifest::RawManifest, reference::Tag};
 use asked::Asked;
@@ -91,11 +89,9 @@ pub enum Reason {
     Untagged,
     /// It is a part of, or is about, something that goes.
     PartOf(Digest),
-    /// It stands under a tag only so that the tag goes with it.
-    ThrowAway,
 }
 
-/// One manifest that may be deleted. Only [`decide`] and [`ThrowAway`] make one.
+/// One manifest that may be deleted. Only [`decide`] makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deletion {
     digest: Digest,
@@ -184,7 +180,6 @@ impl fmt::Display for Reason {
             Reason::Superseded => f.write_str("latest named it before"),
             Reason::Untagged => f.write_str("no tag names it"),
             Reason::PartOf(digest) => write!(f, "it belongs to {}", digest.short()),
-            Reason::ThrowAway => f.write_str("its tag goes with it"),
         }
     }
 }

@@ -38,9 +38,6 @@ pub enum Refusal {
     Other(String),
 }
 
-const ALLOW: &str = "allow this account to delete";
-const HOW: &str = "(on GitHub: package settings, Manage Actions access, role Admin; a token needs delete:packages; on Docker Hub: an access token with Read, Write, Delete)";
-
 impl Refusal {
     /// Whether it is how the place is, and no news: then nobody need do anything.
     pub fn is_usual(&self) -> bool {
@@ -55,24 +52,6 @@ impl Refusal {
         )
     }
 
-    /// What to do next, where a tag of this repository should have gone with a manifest.
-    pub fn remedy_for_tag(&self, repository: &str) -> String {
-        match self {
-            Refusal::LastTagged => format!(
-                "delete the package {repository} on GitHub, if nothing else is in it, or tag another version there first"
-            ),
-            Refusal::NotPermitted => format!("{ALLOW} in {repository} {HOW}"),
-            Refusal::NotLoggedIn => "log in with podman login, or pass --authfile".to_owned(),
-            Refusal::Never => {
-                "let the registry delete (REGISTRY_STORAGE_DELETE_ENABLED=true)".to_owned()
-            }
-            Refusal::Background => "wait some minutes".to_owned(),
-            Refusal::Tagged(_) | Refusal::Popular | Refusal::InUse(_) | Refusal::Other(_) => {
-                format!("see what {repository} has there")
-            }
-        }
-    }
-
     /// What to do next, for a manifest of this repository.
     pub fn remedy(&self, repository: &str, digest: Digest) -> String {
         let again = || format!("run again: rpub prune --digest {digest}");
@@ -82,9 +61,9 @@ impl Refusal {
             Refusal::LastTagged => {
                 "tag another version first, or delete the whole package".to_owned()
             }
-            Refusal::NotPermitted => {
-                format!("{ALLOW} in {repository} {HOW}; or set prune = false in rpub.toml")
-            }
+            Refusal::NotPermitted => format!(
+                "allow this account to delete in {repository} (on GitHub: package settings, Manage Actions access, role Admin; a token needs delete:packages; on Docker Hub: an access token with Read, Write, Delete); or set prune = false in rpub.toml"
+            ),
             Refusal::NotLoggedIn => "log in with podman login, or pass --authfile".to_owned(),
             Refusal::InUse(_) => "see what uses it there, then ".to_owned() + &again(),
             Refusal::Never => {

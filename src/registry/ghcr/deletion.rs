@@ -5,7 +5,7 @@ use super::super::Remote;
 use super::Ghcr;
 use crate::model::digest::Digest;
 use crate::model::fault::{Class, Fault};
-use crate::model::retention::{Deleted, Deletion, Reason, Refusal};
+use crate::model::retention::{Deleted, Deletion, Refusal};
 use reqwest::Method;
 
 impl Remote {
@@ -19,11 +19,6 @@ impl Remote {
             return Ok(Deleted::Refused(Refusal::NotLoggedIn));
         }
         let package = self.package(ghcr).await?;
-        if *deletion.reason() == Reason::ThrowAway {
-            return self
-                .tried(|_| self.delete_new(ghcr, &package, deletion))
-                .await;
-        }
         let known = ghcr.id(&package, deletion.digest()).is_some();
         let deleted = self.delete_listed(ghcr, &package, deletion).await?;
         if !(known && deleted == Deleted::Before) {
@@ -32,34 +27,6 @@ impl Remote {
         // Pushed again since it was listed, it has another id.
         ghcr.forget(&package, deletion.digest());
         self.delete_listed(ghcr, &package, deletion).await
-    }
-
-    /// What was pushed a moment ago may not be listed yet: it is looked for again.
-    async fn delete_new(
-        &self,
-        ghcr: &Ghcr,
-        package: &str,
-        deletion: &Deletion,
-    ) -> Result<Deleted, Fault> {
-        ghcr.forget(package, deletion.digest());
-        // Boxed: its state is large, and is held within a try.
-        let deleted = Box::pin(self.delete_listed(ghcr, package, deletion)).await;
-        let deleted = deleted.map_err(|mut fault| {
-            // It has had its tries.
-            fault.spent = true;
-            fault
-        })?;
-        if deleted == Deleted::Before
-            && self
-                .resolve_once(&deletion.digest().into())
-                .await?
-                .is_some()
-        {
-            let request = format!("GET {}", self.repository.at(&deletion.digest().into()));
-            let detail = "GitHub does not list it yet";
-            return Err(self.registry.fault(Class::Content, &request, detail));
-        }
-        Ok(deleted)
     }
 
     async fn delete_listed(

@@ -46,7 +46,6 @@ pub(super) fn title(kind: Kind) -> &'static str {
         Kind::RolledBack => "rpub rolled back",
         Kind::RollbackIncomplete => "rpub: the roll-back is not complete",
         Kind::PruneIncomplete => "rpub: superseded content is left",
-        Kind::Unfinished => "rpub: a release did not end",
     }
 }
 
@@ -129,7 +128,6 @@ mod tests {
             Kind::RolledBack,
             Kind::RollbackIncomplete,
             Kind::PruneIncomplete,
-            Kind::Unfinished,
         ];
         for kind in all {
             match kind {
@@ -142,8 +140,7 @@ mod tests {
                 | Kind::Permission
                 | Kind::RolledBack
                 | Kind::RollbackIncomplete
-                | Kind::PruneIncomplete
-                | Kind::Unfinished => {}
+                | Kind::PruneIncomplete => {}
             }
         }
         all.to_vec()

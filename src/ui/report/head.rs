@@ -32,9 +32,7 @@ fn verdict(page: &Page<'_>) -> Verdict {
         Outcome::Pushed(_) => verdict("good", "✓", "pushed by digest"),
         Outcome::Done => verdict("good", "✓", "done"),
         Outcome::Failed(error) => match error.kind {
-            Kind::Failed | Kind::Usage | Kind::PruneIncomplete | Kind::Unfinished => {
-                verdict("bad", "✗", "failed")
-            }
+            Kind::Failed | Kind::Usage | Kind::PruneIncomplete => verdict("bad", "✗", "failed"),
             Kind::Build => verdict("bad", "✗", "a build failed"),
             Kind::Registry => verdict("bad", "✗", "a registry failed"),
             Kind::Interrupted => verdict("fair", "!", "interrupted"),
@@ -155,7 +153,6 @@ pub(super) fn failure(page: &Page<'_>) -> Markup {
                     pre { code { (text(&error.tail.join("\n"))) } }
                 }
                 p { strong { (visible(page)) } }
-                (still_there(page))
                 (there_by_digest(page))
             }
         }
@@ -191,31 +188,13 @@ fn visible(page: &Page<'_>) -> &'static str {
     let moves = page.moves();
     let is = |wanted: Progress| moves.iter().any(|one| one.progress == wanted);
     if is(Progress::Begun) {
-        "Tags may disagree. These may still name what was released:"
-    } else if is(Progress::Foreign) {
-        "Tags had begun to move, and were taken back, but for those that something else has moved since."
+        "Tags may disagree: see each of them below."
     } else if is(Progress::Undone) {
         "Tags had begun to move, and were taken back: users see what they saw before."
     } else if is(Progress::Done) {
         "Tags have moved."
     } else {
         "No tag has moved: users see nothing of it."
-    }
-}
-
-/// The tags that may still name what was released.
-fn still_there(page: &Page<'_>) -> Markup {
-    let begun = page.moves().iter();
-    let begun = begun.filter(|one| one.progress == Progress::Begun);
-    let names: Vec<String> = begun
-        .map(|one| format!("{}:{}", one.repository, one.tag))
-        .collect();
-    html! {
-        @if !names.is_empty() {
-            ul.plain {
-                @for name in page.room.take(&names).0 { li { code { (text(name)) } } }
-            }
-        }
     }
 }
 

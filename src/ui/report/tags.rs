@@ -78,7 +78,6 @@ fn row(page: &Page<'_>, moves: &[&TagMove]) -> Markup {
         Progress::Done if one.from.is_none() => ("uploaded", "new"),
         Progress::Done => ("uploaded", "moved"),
         Progress::Undone => ("mounted", "taken back"),
-        Progress::Foreign => ("there", "left alone"),
         Progress::Planned if failed => ("there", "not begun"),
         Progress::Planned => ("there", "planned"),
         Progress::Begun => ("missing", "may be either"),
@@ -86,7 +85,7 @@ fn row(page: &Page<'_>, moves: &[&TagMove]) -> Markup {
     let after = match one.progress {
         Progress::Done => Some(one.to),
         Progress::Planned | Progress::Undone => one.from,
-        Progress::Begun | Progress::Foreign => None,
+        Progress::Begun => None,
     };
     html! {
         tr {
@@ -98,7 +97,6 @@ fn row(page: &Page<'_>, moves: &[&TagMove]) -> Markup {
                 @match after {
                     Some(after) => (digest(after)),
                     None if one.progress == Progress::Begun => { "not known; meant was " (digest(one.to)) }
-                    None if one.progress == Progress::Foreign => { span.quiet { "what something else has let it name since" } }
                     None => span.quiet { "nothing" },
                 }
             }

@@ -53,20 +53,18 @@ pub(super) struct Machine {
     home: TempDir,
 }
 
-/// A registry with nothing beside it.
-pub(super) fn plain(host: &str, namespace: &str) -> Destination {
-    Destination::Registry(RegistrySpec {
-        host: host.parse().unwrap(),
-        namespace: Some(namespace.parse().unwrap()),
-        insecure: true,
-        ca_file: None,
-        service: Service::Plain,
-        api: None,
-    })
-}
-
-/// The plan for a ref: one image of two platforms, to all destinations.
-pub(super) fn plan_of(git_ref: &str, destinations: Vec<Destination>) -> (Spec, Plan) {
+/// The plan for a ref: one image of two platforms, to `namespace` on every registry.
+pub(super) fn plan_of(git_ref: &str, hosts: &[String], namespace: &str) -> (Spec, Plan) {
+    let registry = |host: &String| {
+        Destination::Registry(RegistrySpec {
+            host: host.parse().unwrap(),
+            namespace: Some(namespace.parse().unwrap()),
+            insecure: true,
+            ca_file: None,
+            service: Service::Plain,
+            api: None,
+        })
+    };
     let spec = Spec {
         // What is pruned is another story (tests/suite/prune).
         prune: PruneRules {
@@ -83,7 +81,7 @@ pub(super) fn plan_of(git_ref: &str, destinations: Vec<Destination>) -> (Spec, P
             latest: vec![LatestRule::Release],
             manual: vec![],
         },
-        destinations,
+        destinations: hosts.iter().map(registry).collect(),
         images: vec![ImageSpec {
             name: APP.parse().unwrap(),
             context: ".".to_owned(),
@@ -118,21 +116,8 @@ pub(super) fn plan_of(git_ref: &str, destinations: Vec<Destination>) -> (Spec, P
 impl Machine {
     /// One that gives up on a silent registry after `silence`.
     pub(super) fn new(proxies: &[Proxy; 2], namespace: &str, silence: Duration) -> Self {
-        let hosts = proxies.each_ref().map(Proxy::host);
-        let destinations = hosts.each_ref().map(|host| plain(host.as_str(), namespace));
-        Machine::at(destinations.to_vec(), silence)
-    }
-
-    /// The same, with other destinations.
-    pub(super) fn at(destinations: Vec<Destination>, silence: Duration) -> Self {
-        let hosts: Vec<String> = destinations
-            .iter()
-            .filter_map(|destination| match destination {
-                Destination::Registry(spec) => Some(spec.host.to_string()),
-                Destination::Directory(_) => None,
-            })
-            .collect();
-        let (spec, plan) = plan_of("refs/tags/v1.2.3", destinations);
+        let hosts = proxies.each_ref().map(|proxy| proxy.host().to_string());
+        let (spec, plan) = plan_of("refs/tags/v1.2.3", &hosts, namespace);
         let home = tempfile::tempdir().unwrap();
         let login = base64::engine::general_purpose::STANDARD.encode(format!("{USER}:{PASSWORD}"));
         let entry = |host: &String| (host.clone(), serde_json::json!({ "auth": login }));
@@ -145,7 +130,6 @@ impl Machine {
         let context = Context {
             spec,
             folder: home.path().to_owned(),
-            options: Vec::new(),
             env: Arc::new(move |name: &str| (name == "HOME").then(|| root.clone())),
             events,
             cancel: CancellationToken::new(),
@@ -168,19 +152,13 @@ impl Machine {
         }
     }
 
-    /// From now on it releases another version.
-    pub(super) fn turn_to(&mut self, git_ref: &str) {
-        let destinations = self.context.spec.destinations.clone();
-        (_, self.plan) = plan_of(git_ref, destinations);
-    }
-
     /// One that tries again as this policy says.
     pub(super) fn with(mut self, policy: Policy) -> Self {
         self.context.spec.retry = policy;
         self
     }
 
-    /// `rpub release v1.2.3`, or of what it was turned to, once.
+    /// `rpub release v1.2.3`, once.
     pub(super) async fn release(&self, images: &Images) -> Result<()> {
         let push = async |dock: &Dock| push(dock, &self.plan, images).await;
         let released = release::release_pushed(&self.context, &self.plan, false, push).await;

@@ -66,7 +66,7 @@ pub(super) struct Run {
     tags: Vec<Tag>,
     list: RawManifest,
     targets: Vec<Arc<dyn Target>>,
-    disk: Arc<Disk>,
+    disk: Disk,
 }
 
 impl Run {
@@ -100,27 +100,12 @@ impl Run {
             rules,
             list,
             targets: vec![target(0), target(1)],
-            disk: Arc::default(),
-        }
-    }
-
-    /// Another release from the same machine.
-    pub(super) fn followed_by(&self, world: &World, git_ref: &str) -> Self {
-        Run {
-            disk: Arc::clone(&self.disk),
-            ..Run::new(world, git_ref)
+            disk: Disk::default(),
         }
     }
 
     pub(super) fn release(&self) -> (Vec<Tag>, Digest) {
         (self.tags.clone(), self.list.digest())
-    }
-
-    /// Whether the journal on the disk is of this release.
-    pub(super) fn is_unfinished(&self) -> bool {
-        let text = self.disk.0.lock().unwrap().clone();
-        let journal = text.map(|text| Journal::parse(&text).unwrap());
-        journal.is_some_and(|journal| journal.git_ref == self.git_ref.to_string())
     }
 
     pub(super) fn ledger_is_empty(&self) -> bool {
@@ -154,8 +139,8 @@ impl Run {
         let events = Events::default();
         let places = [self.targets.clone()];
         if let Some(mut journal) = self.disk.read().await? {
-            let same = journal.git_ref == self.git_ref.to_string();
-            if publish::recover(&mut journal, same, &places, &*self.disk, &stop, &events).await? {
+            let same = true;
+            if publish::recover(&mut journal, same, &places, &self.disk, &stop, &events).await? {
                 return Ok(());
             }
         }
@@ -182,10 +167,9 @@ impl Run {
             rules: &self.rules,
             git_ref: &self.git_ref,
             revision: None,
-            command: String::new(),
             force: false,
         };
-        let mut journal = prepare::prepare(&[ready], &terms, &*self.disk, &events).await?;
-        publish::publish(&mut journal, &places, &*self.disk, &stop, &events).await
+        let mut journal = prepare::prepare(&[ready], &terms, &self.disk, &events).await?;
+        publish::publish(&mut journal, &places, &self.disk, &stop, &events).await
     }
 }

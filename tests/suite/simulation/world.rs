@@ -11,7 +11,6 @@ use rpub::{
         fault::{Class, Fault},
         manifest::{RawManifest, media_type},
         reference::{Reference, Repository, RepositoryName, Tag},
-        retention::{Deleted, Deletion, Refusal, ThrowAway},
     },
     target::{ByteStream, LocalBlob, Target},
 };
@@ -20,26 +19,12 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-/// How a tag goes from a registry.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Removes {
-    /// It has a call for that.
-    #[default]
-    Tags,
-    /// It deletes manifests alone, and with one all tags that name it.
-    Manifests,
-    /// Never.
-    Nothing,
-}
-
 #[derive(Default)]
 pub(super) struct Registry {
-    removes: Removes,
-    /// What was published before.
-    old: BTreeSet<Tag>,
     manifests: BTreeMap<Digest, RawManifest>,
     images: BTreeSet<Digest>,
     tags: BTreeMap<Tag, Digest>,
+    had_latest: bool,
 }
 
 pub(super) struct State {
@@ -54,10 +39,11 @@ impl State {
     /// What must hold after every step.
     fn check(&mut self) {
         for (place, registry) in self.registries.iter_mut().enumerate() {
-            let there = |tag: &&Tag| registry.tags.contains_key(*tag);
-            if let Some(gone) = registry.old.iter().find(|tag| !there(tag)) {
-                self.broken = Some(format!("{gone} vanished on registry {place}"));
+            let latest = registry.tags.contains_key(&Tag::latest());
+            if registry.had_latest && !latest {
+                self.broken = Some(format!("latest vanished on registry {place}"));
             }
+            registry.had_latest |= latest;
             for (tag, digest) in &registry.tags {
                 let complete = registry.manifests.get(digest).is_some_and(|list| {
                     list.children()
@@ -93,12 +79,6 @@ impl World {
                 registry.tags.insert(tag.parse().unwrap(), old.digest());
             }
             registry.tags.insert(Tag::latest(), other.digest());
-            registry.old = registry.tags.keys().cloned().collect();
-            registry.removes = match chance.below(4) {
-                0 => Removes::Nothing,
-                1 => Removes::Tags,
-                _ => Removes::Manifests,
-            };
         }
         let state = State {
             registries,
@@ -112,34 +92,6 @@ impl World {
     pub(super) fn tags(&self) -> Tags {
         let state = self.0.lock().unwrap();
         state.registries.iter().map(|r| r.tags.clone()).collect()
-    }
-
-    /// Whether a tag can be removed from both.
-    pub(super) fn forgets(&self) -> bool {
-        let state = self.0.lock().unwrap();
-        let never = |registry: &Registry| registry.removes == Removes::Nothing;
-        !state.registries.iter().any(never)
-    }
-
-    /// The tags that name a list, as users write them.
-    pub(super) fn naming(&self, list: Digest) -> BTreeSet<String> {
-        self.tags_where(|manifest| manifest.digest() == list)
-    }
-
-    /// The tags that name a throw-away manifest.
-    pub(super) fn junk(&self) -> BTreeSet<String> {
-        self.tags_where(ThrowAway::is_one)
-    }
-
-    fn tags_where(&self, fits: impl Fn(&RawManifest) -> bool) -> BTreeSet<String> {
-        let state = self.0.lock().unwrap();
-        let mut found = BTreeSet::new();
-        for (place, registry) in state.registries.iter().enumerate() {
-            let tags = registry.tags.iter();
-            let tags = tags.filter(|(_, digest)| fits(&registry.manifests[*digest]));
-            found.extend(tags.map(|(tag, _)| format!("registry-{place}/app:{tag}")));
-        }
-        found
     }
 
     pub(super) fn heal(&self) {
@@ -312,39 +264,7 @@ impl Target for Simulated {
     }
 
     async fn remove_tag(&self, tag: &Tag) -> Result<bool, Fault> {
-        self.request(|registry| {
-            let can = registry.removes == Removes::Tags;
-            if can {
-                registry.tags.remove(tag);
-            }
-            can
-        })
-        .await
-    }
-
-    async fn keeps(&self, _: &Tag) -> Result<Option<Refusal>, Fault> {
-        self.request(|registry| {
-            let never = registry.removes == Removes::Nothing;
-            never.then_some(Refusal::Never)
-        })
-        .await
-    }
-
-    async fn put_bytes(&self, _: &'static [u8]) -> Result<(), Fault> {
-        self.request(|_| ()).await
-    }
-
-    async fn delete(&self, deletion: &Deletion) -> Result<Deleted, Fault> {
-        self.request(|registry| {
-            if registry.removes == Removes::Nothing {
-                return Deleted::Refused(Refusal::Never);
-            }
-            registry.tags.retain(|_, named| *named != deletion.digest());
-            match registry.manifests.remove(&deletion.digest()) {
-                Some(_) => Deleted::Now,
-                None => Deleted::Before,
-            }
-        })
-        .await
+        self.request(|registry| registry.tags.remove(tag)).await?;
+        Ok(true)
     }
 }
