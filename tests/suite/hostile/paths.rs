@@ -2,6 +2,7 @@
 //! Must never name a file of the machine's that is worth something: what lies outside is made for the test.
 
 use crate::support::{engine::native, project::Project};
+use rpub::model::checksums::asset;
 use std::os::unix::fs::symlink;
 
 /// What lies outside of the repository, and what must not be seen of it.
@@ -190,7 +191,13 @@ async fn no_link_of_a_repository_leads_what_rpub_writes_elsewhere() {
         std::fs::remove_file(project.path(&link)).unwrap();
     }
     symlink(outside, project.path(".github")).unwrap();
-    let run = project.run(&["init", "--rpub", "a/b"]).await;
+    // From a file, so that nobody is asked for them.
+    let digest = |digit: &str, arch| format!("{}  {}\n", digit.repeat(64), asset(arch));
+    let checksums = digest("1", "x86_64") + &digest("2", "aarch64");
+    project.write("SHA256SUMS", &checksums);
+    let list = project.path("SHA256SUMS").display().to_string();
+    let init = ["init", "--rpub", "a/b", "--checksums", &list];
+    let run = project.run(&init).await;
     assert_eq!(run.code, Some(2), "{}", run.err);
     assert!(run.err.contains("--allow fs.write="), "{}", run.err);
     assert_eq!(before(), files);
