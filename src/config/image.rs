@@ -98,7 +98,7 @@ pub(super) fn image(
     Some((spec, name_at))
 }
 
-/// The build context's folder; neither it nor its ignore files are somebody else's.
+/// The build context's folder. It and its ignore files must lie in the repository.
 fn context(table: &mut Table<'_, '_>, look: &dyn Fn(&str, Kind) -> Found) -> String {
     let context = table.string("context");
     let folder = context.map_or_else(|| ".".to_owned(), |context| context.text);
@@ -122,7 +122,7 @@ fn context(table: &mut Table<'_, '_>, look: &dyn Fn(&str, Kind) -> Found) -> Str
     folder
 }
 
-/// Whether a Containerfile is there, and neither it nor its ignore file is somebody else's.
+/// Checks that a Containerfile is there, and that it and its ignore file lie in the repository.
 fn containerfile(file: &Value, mistakes: &Mistakes<'_>, look: &dyn Fn(&str, Kind) -> Found) {
     let complain = |what: String, hint: &str| {
         mistakes.add(file.span.clone(), format!("containerfile: {what}"), hint);

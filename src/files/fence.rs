@@ -44,7 +44,7 @@ impl Fence {
         }
     }
 
-    /// Where a path leads, if that is out of the repository and nobody allowed it. What is not there leads nowhere.
+    /// Where a path leads, if that is outside the repository and not allowed. A path that does not exist leads nowhere.
     pub fn leads_out(&self, path: &Path, access: Access) -> Option<LeadsOut> {
         let real = path.canonicalize().ok()?;
         let allowed = |(allow, at): &(Allow, PathBuf)| allow.is_for(access) && real.starts_with(at);

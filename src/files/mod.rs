@@ -1,4 +1,4 @@
-//! Decides how a file is read that somebody else may have made: an ordinary one, in one piece, up to a size.
+//! Decides how a file that others may have made is read: an ordinary one, in one piece, up to a size.
 //! Must never wait for a pipe, nor read one that has no end.
 
 mod fence;

@@ -161,7 +161,7 @@ async fn story(
 ) -> Result<Report> {
     let dock = Dock::open(context, Arc::clone(&targets)).await?;
     let lists = context.unless_interrupted(push(&dock)).await;
-    // Before a tag moves: nothing that comes after needs the relay, and nobody can disturb what is closed.
+    // Before a tag moves: nothing that comes after needs the relay, and a closed relay cannot be disturbed.
     dock.close().await;
     make_visible(context, plan, &targets, lists?, force, ledger, podman).await
 }

@@ -92,7 +92,7 @@ impl Rewritten {
     /// Removes what a killed run left beside a file.
     pub(super) fn sweep(path: &Path) {
         for beside in [next_of(path), last_of(path)] {
-            // It is hardly ever there; what cannot be removed is told by who makes it anew.
+            // It is rarely there. A file that cannot be removed is reported when it is made anew.
             let _ = fs::remove_file(beside);
         }
     }

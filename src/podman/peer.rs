@@ -1,5 +1,5 @@
 //! Decides whose engine is spoken to: this user's, or root's, which then is told to be rootful.
-//! Must never let a request go to a socket that somebody else listens on, whatever its path leads to meanwhile.
+//! Must never let a request go to a socket that another user listens on, whatever its path leads to meanwhile.
 
 use nix::{fcntl::OFlag, unistd::Uid};
 use std::{
@@ -20,7 +20,7 @@ pub(super) struct Peer {
     pinned: Arc<File>,
 }
 
-/// Why nobody is there to speak to.
+/// Why there is no engine to speak to.
 #[derive(Debug)]
 pub(super) enum NoPeer {
     /// The kernel's reason.
@@ -40,7 +40,7 @@ impl Peer {
             .await
             .map_err(|_| NoPeer::Silent)?
             .map_err(NoPeer::Unreachable)?;
-        // Of whoever began to listen, as the kernel noted it then; with systemd's sockets that is the user's systemd.
+        // Of the process that began to listen, as the kernel noted it then; with systemd's sockets that is the user's systemd.
         let owner = stream.peer_cred().map_err(NoPeer::Unreachable)?.uid();
         let owner = Uid::from_raw(owner);
         if owner != Uid::effective() && !owner.is_root() {

@@ -13,7 +13,7 @@ use std::{
 
 /// A writer holds the lock for as long as it takes to write a small file: who has to wait longer is told why.
 const A_MOMENT: Duration = Duration::from_secs(2);
-/// Nobody waits longer.
+/// The longest wait.
 const PATIENCE: Duration = Duration::from_mins(1);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
@@ -78,7 +78,7 @@ impl Files {
         lock().map_err(|error: io::Error| self.disk("locking", &path, &error))
     }
 
-    /// Somebody holds the lock.
+    /// Another process holds the lock.
     fn held(&self) -> Fault {
         let path = self.lock_file();
         let by = holder(&path).unwrap_or_else(|| "another process".to_owned());

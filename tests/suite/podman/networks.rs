@@ -90,6 +90,9 @@ async fn podman_builds_no_step_that_asks_for_this_machines_network() {
     let folder = folder_with_shell(
         "FROM scratch\nCOPY busybox /bin/sh\nARG N=host\nRUN --network=$N echo out\n",
     );
+    let hidden = folder_with_shell(
+        "# syntax=x\n# escape=`\nFROM scratch\nCOPY busybox /bin/sh\nRUN true `\nRUN --network=host echo out\n",
+    );
     // What a base brings along: podman knows it from its own config.
     let base = folder_with_shell(
         "FROM scratch\nCOPY busybox /bin/sh\nONBUILD RUN --network=host echo out\n",
@@ -125,6 +128,10 @@ async fn podman_builds_no_step_that_asks_for_this_machines_network() {
             (Kind::Build, "Containerfile:4")
         );
         assert!(lines.is_empty(), "podman was asked: {lines:?}");
+        // podman takes no escape behind another directive, so that the second RUN is a step of its own.
+        let hidden = request(hidden.path(), &names);
+        let error = engine.build(&hidden, &mut |_| {}).await.unwrap_err();
+        assert_eq!(error.place, "Containerfile:6");
         let request_of_it = request(onbuild.path(), &names);
         let mut remember = |line: &str| names.remember(line);
         let built = engine.build(&request_of_it, &mut remember).await;
